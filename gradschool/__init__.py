@@ -1,0 +1,30 @@
+"""Perceptron to transformer, in NumPy and WGSL, graded.
+
+What a lesson uses lives at this level: `start`, `check`, `kernel`, `show_kernel`, `hint`.
+They are loaded on first use, so that `import gradschool` costs nothing in a sandboxed worker.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "start": "gradschool.notebook",
+    "check": "gradschool.notebook",
+    "kernel": "gradschool.notebook",
+    "show_kernel": "gradschool.notebook",
+    "to_device": "gradschool.gpu",
+    "load_digits": "gradschool.data",
+    "load_iris": "gradschool.data",
+}
+
+__all__ = ["__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'gradschool' has no attribute {name!r}")

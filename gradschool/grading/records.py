@@ -1,0 +1,82 @@
+"""The record of one graded submission, and its JSON Schema.
+
+The record is the only output of grading; feedback pages, grade tables and exports are
+made from it. Its format is versioned by `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["passed", "failed", "error", "not-run"]
+Status = Literal["graded", "partial", "not-graded"]
+
+
+class TestRecord(msgspec.Struct, kw_only=True):
+    """One hidden test: its points are earned only if every case passed."""
+
+    name: str
+    score: float
+    max_score: float
+    outcome: Outcome
+    message: str = ""
+
+
+class ExerciseRecord(msgspec.Struct, kw_only=True):
+    """One exercise: a function (`softmax_forward`) or a kernel (`softmax_forward.wgsl`)."""
+
+    id: str
+    score: float
+    max_score: float
+    message: str = ""
+    misconception: str | None = None
+    tests: list[TestRecord] = []
+
+
+class DeviceRecord(msgspec.Struct, kw_only=True):
+    """The device that kernels ran on."""
+
+    name: str
+    kind: Literal["gpu", "software", "interpreter"]
+    driver: str = ""
+
+
+class SandboxRecord(msgspec.Struct, kw_only=True):
+    """How well the submission was isolated, and what was missing."""
+
+    level: Literal["full", "partial", "none"]
+    missing: list[str] = []
+
+
+class SubmissionRecord(msgspec.Struct, kw_only=True):
+    """Everything known about one student's work on one stage.
+
+    `status` is `graded` when every exercise could be judged, `partial` when some part of
+    the submission was unusable (see `problems`) and the rest was graded, and `not-graded`
+    when the grader itself failed, which is never the student's fault.
+    """
+
+    student: str
+    stage: str
+    score: float
+    max_score: float
+    status: Status
+    exercises: list[ExerciseRecord]
+    device: DeviceRecord
+    sandbox: SandboxRecord
+    seed: int
+    grader_version: str
+    seconds: float
+    problems: list[str] = []
+    submission_digest: str = ""
+    graded_at: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+def record_schema() -> dict:
+    """Return the JSON Schema of `SubmissionRecord`."""
+    return msgspec.json.schema(SubmissionRecord)
