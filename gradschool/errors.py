@@ -7,7 +7,15 @@ GradschoolError
  ├─ DeviceError          no device, or the device failed
  ├─ KernelError          a WGSL kernel does not compile, bind or run
  ├─ SandboxError         a protection is missing or the sandbox itself failed
+ │   └─ WireError        a frame between two processes is malformed, too large or late
  └─ SubmissionError      a learner's work cannot be loaded or called
+     ├─ MissingFunction  an exercise is not defined
+     ├─ NotWritten       it still raises NotImplementedError
+     ├─ CallFailed       it raised an exception
+     ├─ CallTimeout      it did not return in time
+     ├─ BadOutput        it returned something other than plain data
+     ├─ OutputTooLarge   it returned more than is accepted
+     └─ WorkerDied       the process it ran in ended
 ```
 """
 
@@ -47,9 +55,107 @@ class KernelError(GradschoolError):
     """A WGSL kernel does not compile, does not fit its contract, or failed to run."""
 
 
+class KernelCompileError(KernelError):
+    """The text of a kernel is not valid WGSL, or not the kernel its contract describes.
+
+    Args:
+        message: What is wrong and what was got, with the line and a caret below it.
+        help: What to do next.
+        filename: The learner's file.
+        line: 1-based line in that file, or None when it is about the whole file.
+        column: 1-based column, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        help: str = "",
+        filename: str = "",
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        super().__init__(message, help=help)
+        self.filename = filename
+        self.line = line
+        self.column = column
+
+
+class KernelLimitError(KernelError):
+    """A kernel asks for more than WebGPU's default limits or the grader allow."""
+
+
+class KernelTimeout(KernelError):
+    """A kernel did not end in time."""
+
+
+class KernelCrashed(KernelError):
+    """The driver, or the process that held it, died while a kernel ran."""
+
+
 class SandboxError(GradschoolError):
     """A protection is missing, or the sandbox itself failed."""
 
 
 class SubmissionError(GradschoolError):
     """A learner's work cannot be loaded, called, or answered with something that cannot be graded."""
+
+
+class WireError(SandboxError):
+    """A frame between two processes is malformed, too large or late."""
+
+
+class MissingFunction(SubmissionError):
+    """The submission defines no function of this name."""
+
+
+class NotWritten(SubmissionError):
+    """The function is still the stub: it raises NotImplementedError."""
+
+
+class CallFailed(SubmissionError):
+    """The learner's function raised an exception.
+
+    Args:
+        message: What is wrong, as one sentence.
+        help: What to do next.
+        type: Name of the exception's class, such as `ValueError`.
+        text: The exception's own message.
+        cell: Index of the notebook cell it came from, or None.
+        line: Line in that cell, or None.
+        trace: The learner's own frames, one line each, outermost first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        help: str = "",
+        type: str = "",
+        text: str = "",
+        cell: int | None = None,
+        line: int | None = None,
+        trace: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, help=help)
+        self.type = type
+        self.text = text
+        self.cell = cell
+        self.line = line
+        self.trace = trace
+
+
+class CallTimeout(SubmissionError):
+    """The learner's function did not return in time."""
+
+
+class BadOutput(SubmissionError):
+    """The learner's function returned something other than plain data."""
+
+
+class OutputTooLarge(SubmissionError):
+    """The learner's function returned more than is accepted."""
+
+
+class WorkerDied(SubmissionError):
+    """The process that runs the learner's code ended: exit, crash or limit."""
