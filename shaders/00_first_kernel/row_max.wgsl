@@ -1,0 +1,54 @@
+// row_max: out[r] = max_c x[r, c]
+//
+// Stage     00_first_kernel
+// Source    the same as x.max(axis=1) in NumPy
+// Shapes    x: (n_rows, n_cols) f32; out: (n_rows) f32; row-major
+// Bindings  0 params uniform | 1 x read | 2 out read_write
+// Dispatch  workgroups = (n_rows, 1, 1): one per row; 1 <= n_rows <= 65535, n_cols >= 1
+// Guard     arrays may be longer than the data; nothing past the end is read or written
+// Numerics  exact, in any order; x may hold -inf, whole rows of it too, but no NaN
+
+struct Params {
+  n_rows: u32,
+  n_cols: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+const WORKGROUP_SIZE = 64u;
+
+// BEGIN SOLUTION
+var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
+// END SOLUTION
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) local_id: vec3u) {
+  // BEGIN SOLUTION
+  let row = group_id.x;
+  let lane = local_id.x;
+
+  // Start from an element of the row: no constant is below every row, -inf cannot be
+  // written in WGSL, and looking at one element twice does not change a maximum.
+  var best = x[row * params.n_cols];
+  for (var col = lane; col < params.n_cols; col += WORKGROUP_SIZE) {
+    best = max(best, x[row * params.n_cols + col]);
+  }
+  partial[lane] = best;
+  // Wait until all 64 candidates are stored.
+  workgroupBarrier();
+
+  for (var half = WORKGROUP_SIZE / 2u; half >= 1u; half /= 2u) {
+    if (lane < half) {
+      partial[lane] = max(partial[lane], partial[lane + half]);
+    }
+    // Wait until this fold is complete: the next one reads what other invocations wrote.
+    workgroupBarrier();
+  }
+
+  if (lane == 0u) {
+    out[row] = partial[0];
+  }
+  // END SOLUTION
+}
