@@ -1,0 +1,32 @@
+// sgd_step: w[i] = w[i] - lr * grad[i], in place
+//
+// Stage     01_perceptron
+// Source    Rumelhart et al. 1986, "Learning representations by back-propagating errors", eq. 8
+// Shapes    w, grad: (n) f32
+// Bindings  0 params uniform | 1 w read_write inout | 2 grad read
+// Dispatch  invocations = (n, 1, 1): one per parameter; n >= 1
+// Guard     more invocations may run than needed and both arrays may be longer than n;
+//           nothing past the end is read or written
+// Numerics  f32, one product and one difference; a fused multiply-add is as good
+
+struct Params {
+  n: u32,
+  lr: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> w: array<f32>;
+@group(0) @binding(2) var<storage, read> grad: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) global_id: vec3u) {
+  // BEGIN SOLUTION
+  let i = global_id.x;
+  if (i >= params.n) {
+    return;
+  }
+
+  // Each element belongs to one invocation, so reading and writing in place is no race.
+  w[i] -= params.lr * grad[i];
+  // END SOLUTION
+}
