@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""Small real datasets that come with the course, and a split that never changes."""
+
+from gradschool.data.loaders import load_digits, load_iris, split
+
+__all__ = ["load_digits", "load_iris", "split"]
