@@ -74,5 +74,5 @@ def split(
 
 
 def _load(name: str) -> dict[str, np.ndarray]:
-    with files(__package__).joinpath(name).open("rb") as file, np.load(file, allow_pickle=False) as data:
+    with files("gradschool.data").joinpath(name).open("rb") as file, np.load(file, allow_pickle=False) as data:
         return dict(data)
