@@ -1,7 +1,7 @@
 // cross_entropy_forward: losses[r] = log sum_c exp(logits[r, c]) - logits[r, labels[r]], 0 where labels[r] = -1
 //
 // Stage     01_perceptron
-// Source    Goodfellow et al. 2016, "Deep Learning", section 6.2.2.3
+// Source    Bishop 2006, "Pattern Recognition and Machine Learning", eq. 4.108
 // Shapes    logits: (n_rows, n_classes) f32; labels: (n_rows) i32; losses: (n_rows) f32; row-major
 // Bindings  0 params uniform | 1 logits read | 2 labels read | 3 losses read_write
 // Dispatch  workgroups = (n_rows, 1, 1): one per row; 1 <= n_rows <= 65535, n_classes >= 1

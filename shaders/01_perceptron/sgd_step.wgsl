@@ -1,7 +1,7 @@
 // sgd_step: w[i] = w[i] - lr * grad[i], in place
 //
 // Stage     01_perceptron
-// Source    Rumelhart et al. 1986, "Learning representations by back-propagating errors", eq. 8
+// Source    Robbins & Monro 1951, "A stochastic approximation method"
 // Shapes    w, grad: (n) f32
 // Bindings  0 params uniform | 1 w read_write inout | 2 grad read
 // Dispatch  invocations = (n, 1, 1): one per parameter; n >= 1

@@ -32,11 +32,11 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) lo
   let start = group_id.x * params.n_cols;
 
   // 1. The row's dot product: how much the loss would change if all outputs grew together.
-  var dot = 0.0;
+  var inner = 0.0;
   for (var c = lane; c < params.n_cols; c += WORKGROUP_SIZE) {
-    dot += dout[start + c] * out[start + c];
+    inner += dout[start + c] * out[start + c];
   }
-  partial[lane] = dot;
+  partial[lane] = inner;
   workgroupBarrier(); // every lane's sum is stored
   for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
     if (lane < half) {
@@ -44,11 +44,11 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) lo
     }
     workgroupBarrier(); // this level of the tree is stored
   }
-  let row_dot = partial[0];
+  let row_inner = partial[0];
 
   // 2. Outputs cannot all grow: they sum to 1. Only the difference from the common part counts.
   for (var c = lane; c < params.n_cols; c += WORKGROUP_SIZE) {
-    dx[start + c] = out[start + c] * (dout[start + c] - row_dot);
+    dx[start + c] = out[start + c] * (dout[start + c] - row_inner);
   }
   // END SOLUTION
 }
