@@ -1,0 +1,103 @@
+"""What was called in a test and what came back: the evidence for naming a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Call:
+    """One call of a learner's function.
+
+    Attributes:
+        value: What it returned, or None when it raised.
+        raised: Name of the exception it raised, or "".
+        mutated: Positions or names of arguments it changed.
+        producer: Index of the earlier call whose cache is among the arguments, or None.
+        cache_place: Which argument is that cache (position or keyword), and which element
+            of the producer's result it was.
+    """
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    value: Any = None
+    raised: str = ""
+    mutated: tuple[str, ...] = ()
+    producer: int | None = None
+    cache_place: tuple[int | str, int] | None = None
+
+
+@dataclass
+class Launch:
+    """One launch of a learner's kernel in the interpreter.
+
+    Attributes:
+        arrays: Input arrays by binding name.
+        params: Uniform fields.
+        outputs: Output arrays after the launch, poison included.
+        hazards: Kinds of hard findings, sorted.
+    """
+
+    file: str
+    arrays: Mapping[str, np.ndarray]
+    params: Mapping[str, float]
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    hazards: tuple[str, ...] = ()
+
+
+@dataclass
+class Evidence:
+    """Everything one test saw."""
+
+    calls: list[Call] = field(default_factory=list)
+    launches: list[Launch] = field(default_factory=list)
+
+    def producer_of(self, cache: Any) -> tuple[int, int] | None:
+        """Return the call that returned `cache` and which element it was, by identity."""
+        for index in range(len(self.calls) - 1, -1, -1):
+            value = self.calls[index].value
+            if isinstance(value, tuple | list):
+                for position, part in enumerate(value):
+                    if position and part is cache:
+                        return index, position
+        return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two answers are the same up to rounding.
+
+    Arrays: equal shape and kind, values within 1e-9 (float64) or 2e-5 (float32) of the
+    largest element, NaN and infinities in the same places. Containers: element by element.
+    """
+    if isinstance(one, np.ndarray | np.generic | float | int) and isinstance(
+        other, np.ndarray | np.generic | float | int
+    ):
+        return _same_arrays(np.asarray(one), np.asarray(other))
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return set(one) == set(other) and all(same(one[key], other[key]) for key in one)
+    return type(one) is type(other) and one == other
+
+
+def _same_arrays(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    finite = np.isfinite(a)
+    if not np.array_equal(finite, np.isfinite(b)):
+        return False
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return False
+    if not finite.any():
+        return True
+    relative = 1e-9 if one.dtype == np.float64 else 2e-5
+    scale = max(float(np.max(np.abs(a[finite]))), 1e-30)
+    return bool(np.max(np.abs(a[finite] - b[finite])) <= relative * scale)

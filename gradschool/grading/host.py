@@ -1,0 +1,177 @@
+"""One pytest session that is collected once and run for many submissions.
+
+Starting pytest costs far more than running a stage's tests, so the session stays open
+and its items run again for each submission. This is the only module that reaches below
+pytest's public interface; what it uses is what `pytest.main` itself calls, in its order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from _pytest.config import _prepareconfig
+from _pytest.runner import runtestprotocol
+
+from gradschool.errors import GradschoolError, PackError
+
+CONFIG = Path(__file__).with_name("pytest.ini")
+_ARGS = (
+    "-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:warnings", "-p", "no:faulthandler",
+    "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:doctest",
+    "--capture=no", "--assert=plain", "--noconftest", "-q",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One parametrised case of one test.
+
+    Attributes:
+        outcome: `error` means the test's own code failed on what the learner returned.
+        message: For the learner; "" when passed.
+    """
+
+    test: str
+    case: str
+    outcome: Literal["passed", "failed", "error"]
+    message: str
+
+
+class Host:
+    """A pytest session over some test files, kept open.
+
+    Args:
+        files: Test files to collect.
+        plugin: The plugin object that provides fixtures.
+
+    Raises:
+        PackError: A test file cannot be imported or holds no test.
+    """
+
+    def __init__(self, files: Sequence[Path], plugin: object) -> None:
+        self._silent = io.StringIO()
+        with self._quiet(), _no_plugin_autoload():
+            root = str(files[0].parent)
+            args = [*_ARGS, "-c", str(CONFIG), "--rootdir", root, *map(str, files)]
+            self._config = _prepareconfig(args, [plugin, _Failures()])
+            self._session = pytest.Session.from_config(self._config)
+            self._config._do_configure()
+            self._config.hook.pytest_sessionstart(session=self._session)
+            try:
+                self._session.perform_collect()
+            except pytest.UsageError as error:
+                raise PackError(f"The tests cannot be collected: {error}") from error
+        failed = self._session.testsfailed
+        if failed or not self._session.items:
+            text = _collection_errors(self._config) or "no test was found"
+            self.close()
+            raise PackError(f"The tests of {files[0].parent} cannot be collected: {text}")
+
+    @property
+    def items(self) -> list[pytest.Function]:
+        """Every collected case, in order."""
+        return [item for item in self._session.items if isinstance(item, pytest.Function)]
+
+    def run(self, item: pytest.Function, *, last: bool = False) -> CaseResult:
+        """Run one case and return what came of it."""
+        following = None if last else item
+        with self._quiet():
+            reports = runtestprotocol(item, log=False, nextitem=following)
+        test, case = split_name(item)
+        for report in reports:
+            if report.failed:
+                outcome, message = _failure_of(report)
+                return CaseResult(test, case, outcome, message)
+            if report.skipped:
+                # A skip is never a pass: what was not judged earns nothing.
+                return CaseResult(test, case, "error", "This test was skipped; ask your instructor.")
+        return CaseResult(test, case, "passed", "")
+
+    def close(self) -> None:
+        """End the session."""
+        with self._quiet():
+            self._config.hook.pytest_sessionfinish(session=self._session, exitstatus=0)
+            self._config._ensure_unconfigure()
+
+    @contextlib.contextmanager
+    def _quiet(self):
+        with contextlib.redirect_stdout(self._silent):
+            yield
+        self._silent.seek(0)
+        self._silent.truncate()
+
+
+def split_name(item: pytest.Function) -> tuple[str, str]:
+    """Return the name of the test function and of its case ("" without parameters)."""
+    name = item.originalname or item.name
+    case = item.name[len(name) :].strip("[]") if item.name.startswith(name) else ""
+    return name, case
+
+
+def mark_value(item: pytest.Function, mark: str) -> object:
+    """Return the single argument of a mark, or None."""
+    found = item.get_closest_marker(mark)
+    return found.args[0] if found and found.args else None
+
+
+class _Failures:
+    """Keeps the exception itself on a failed report; text alone cannot be shown to a learner."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
+        report = yield
+        if call.excinfo is not None and report.failed:
+            report.user_properties.append(("gradschool", call.excinfo.value))
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            _COLLECTION.setdefault(id(report), str(report.longrepr))
+
+
+_COLLECTION: dict[int, str] = {}
+
+
+def _collection_errors(config: pytest.Config) -> str:
+    text = "\n".join(_COLLECTION.values())
+    _COLLECTION.clear()
+    return text
+
+
+def _failure_of(report: pytest.TestReport) -> tuple[Literal["failed", "error"], str]:
+    error = next((value for name, value in report.user_properties if name == "gradschool"), None)
+    if isinstance(error, GradschoolError):
+        return "failed", str(error)
+    if isinstance(error, AssertionError) and str(error):
+        return "failed", str(error)
+    if isinstance(error, BaseException):
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        name = type(error).__name__
+        return (
+            "error",
+            f"The check could not use what your function returned ({name} in the check, line {line}).",
+        )
+    return "error", "The check could not be run."
+
+
+@contextlib.contextmanager
+def _no_plugin_autoload():
+    """Other packages' pytest plugins cost start-up time and have no business in a grading."""
+    name = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

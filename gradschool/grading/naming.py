@@ -1,0 +1,192 @@
+"""Name a mistake: the misconception whose answers equal the learner's on the same inputs.
+
+Every call a failed test made is replayed with each misconception of the exercise, in this
+process (a misconception is our own code). One that answers every call of some failed test
+as the learner did, and differs from the reference on at least one of them, is the mistake.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradschool.errors import GradschoolError
+from gradschool.grading.calls import Call, Evidence, Launch, same
+from gradschool.grading.fill import reference_kernels
+from gradschool.grading.misconceptions import Misconception, load_misconceptions
+from gradschool.grading.reference import load_reference
+from gradschool.pack import Stage
+
+Answers = list[tuple[Any, ...]]
+RunLaunch = Callable[[str, Launch], tuple[Mapping[str, np.ndarray], tuple[str, ...]]]
+
+
+class Namer:
+    """The catalogue of one stage, ready to be compared with evidence.
+
+    Args:
+        stage: The stage whose misconceptions are loaded.
+        run_launch: Runs kernel text on a recorded launch in the interpreter; gives the
+            outputs and the kinds of hazards.
+    """
+
+    def __init__(self, stage: Stage, run_launch: RunLaunch) -> None:
+        self._stage = stage
+        self._run_launch = run_launch
+        self._modules: dict[str, Any] = {}
+
+    @cached_property
+    def catalogue(self) -> list[Misconception]:
+        """Every misconception of the stage."""
+        return load_misconceptions(self._stage)
+
+    @cached_property
+    def _functions(self) -> dict[str, str]:
+        return {
+            cell.exercise: cell.source
+            for cell in self._stage.cells
+            if cell.exercise and cell.role == "solution"
+        }
+
+    @cached_property
+    def _kernels(self) -> dict[str, str]:
+        return reference_kernels(self._stage)
+
+    def name(
+        self, exercise: str, failed: Sequence[Evidence], others: Sequence[Evidence]
+    ) -> Misconception | None:
+        """Return the misconception that explains the failed tests of `exercise`, or None.
+
+        Args:
+            exercise: The exercise that failed.
+            failed: What each failed test saw.
+            others: What the exercise's other tests saw; they break ties.
+        """
+        candidates = [item for item in self.catalogue if item.exercise == exercise]
+        best, best_rank = None, (0, 0)
+        for item in candidates:
+            explained = sum(self._explains(item, evidence) for evidence in failed)
+            if not explained:
+                continue
+            rank = (explained, sum(self._agrees(item, evidence) for evidence in others))
+            if rank > best_rank:
+                best, best_rank = item, rank
+        return best
+
+    def _explains(self, item: Misconception, evidence: Evidence) -> bool:
+        return self._compare(item, evidence) == (True, True)
+
+    def _agrees(self, item: Misconception, evidence: Evidence) -> bool:
+        return self._compare(item, evidence)[0]
+
+    def _compare(self, item: Misconception, evidence: Evidence) -> tuple[bool, bool]:
+        """Return whether `item` answers as the learner did, and whether it differs from the reference."""
+        try:
+            if item.is_kernel:
+                return self._compare_launches(item, evidence)
+            return self._compare_calls(item, evidence)
+        except GradschoolError:
+            return False, False
+
+    def _compare_calls(self, item: Misconception, evidence: Evidence) -> tuple[bool, bool]:
+        calls = evidence.calls
+        if not any(call.name == item.exercise for call in calls):
+            return False, False
+        wrong = self._replay(calls, self._module(item))
+        right = self._replay(calls, self._module(None))
+        differs = False
+        for call, theirs, ours in zip(calls, wrong, right, strict=True):
+            if call.name != item.exercise:
+                continue
+            if not _same_answer((call.value, call.raised, call.mutated), theirs, call.name):
+                return False, False
+            differs = differs or not _same_answer(theirs, ours, call.name)
+        return True, differs
+
+    def _module(self, item: Misconception | None) -> Any:
+        key = item.id if item else ""
+        if key not in self._modules:
+            replace = {item.exercise: item.apply(self._source(item))} if item else None
+            self._modules[key] = load_reference(self._stage, replace)
+        return self._modules[key]
+
+    def _source(self, item: Misconception) -> str:
+        from gradschool.grading.fill import remove_markers
+
+        return remove_markers(self._functions[item.exercise])
+
+    def _replay(self, calls: Sequence[Call], module: Any) -> Answers:
+        """Answer every call with `module`'s functions, passing its own caches on."""
+        answers: Answers = []
+        for call in calls:
+            answers.append(_answer(call, answers, calls, module))
+        return answers
+
+    def _compare_launches(self, item: Misconception, evidence: Evidence) -> tuple[bool, bool]:
+        launches = [launch for launch in evidence.launches if launch.file == item.exercise]
+        if not launches:
+            return False, False
+        source = self._kernels[item.exercise]
+        wrong = item.apply(source)
+        differs = False
+        for launch in launches:
+            theirs, hazards = self._run_launch(wrong, launch)
+            if hazards != launch.hazards or not same(dict(theirs), dict(launch.outputs)):
+                return False, False
+            ours, safe = self._run_launch(source, launch)
+            differs = differs or hazards != safe or not same(dict(theirs), dict(ours))
+        return True, differs
+
+
+def _answer(call: Call, answers: Answers, calls: Sequence[Call], module: Any) -> tuple[Any, ...]:
+    function = getattr(module, call.name, None)
+    if function is None:
+        return None, "MissingFunction", ()
+    args, kwargs = copy.deepcopy(call.args), copy.deepcopy(dict(call.kwargs))
+    if call.producer is not None and answers[call.producer][1] == "":
+        args, kwargs = _with_cache(call, args, kwargs, calls[call.producer], answers[call.producer][0])
+    before = copy.deepcopy(args)
+    try:
+        with np.errstate(all="ignore"):
+            value = function(*args, **kwargs)
+    except Exception as error:
+        return None, type(error).__name__, ()
+    mutated = tuple(
+        str(position)
+        for position, (one, other) in enumerate(zip(before, args, strict=True))
+        if isinstance(one, np.ndarray) and one.tobytes() != other.tobytes()
+    )
+    return value, "", mutated
+
+
+def _with_cache(
+    call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], producer: Call, value: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Replace the learner's cache among the arguments by the one `value` holds in its place."""
+    place = call.cache_place
+    if place is None or not isinstance(value, tuple | list) or place[1] >= len(value):
+        return args, kwargs
+    where, position = place
+    if isinstance(where, int):
+        return (*args[:where], value[position], *args[where + 1 :]), kwargs
+    return args, {**kwargs, where: value[position]}
+
+
+def _same_answer(one: tuple[Any, ...], other: tuple[Any, ...], name: str) -> bool:
+    (value_a, raised_a, mutated_a), (value_b, raised_b, mutated_b) = one, other
+    if raised_a or raised_b:
+        return raised_a == raised_b
+    if mutated_a != mutated_b:
+        return False
+    return same(_without_cache(value_a, name), _without_cache(value_b, name))
+
+
+def _without_cache(value: Any, name: str) -> Any:
+    """The array a forward returns, without its cache: everyone's cache looks different."""
+    if name.endswith("_forward") and isinstance(value, tuple | list) and len(value) == 2:
+        return value[0]
+    return value

@@ -1,0 +1,154 @@
+"""The `submission` fixture: a learner's functions, wherever they live.
+
+A backend answers `call(name, args, kwargs)`: the sandboxed worker while grading, or the
+notebook's own namespace while a learner checks. The proxy adds what both need: a clear
+sentence when the wrong number of values comes back, a check that inputs are unchanged,
+and a record of every call.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from gradschool.errors import SubmissionError
+from gradschool.grading.calls import Call, Evidence
+from gradschool.grading.expect import Mismatch, describe
+from gradschool.grading.reference import Signatures
+
+
+class Answer(Protocol):
+    """What a backend's call gives back."""
+
+    @property
+    def value(self) -> Any:
+        """The returned value."""
+        ...
+
+    @property
+    def inputs_after(self) -> Any:
+        """The positional arguments as they are after the call, or None."""
+        ...
+
+
+class FunctionBackend(Protocol):
+    """Where a learner's functions live."""
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Answer:
+        """Call the function `name`."""
+        ...
+
+
+class Submission:
+    """The learner's functions as attributes: `submission.softmax_forward(x)`.
+
+    Args:
+        backend: Where calls go.
+        signatures: What the exercises take and return; None skips the count of values.
+        exercise: The exercise under test; only its own changes to inputs are held against it.
+        evidence: Where calls are recorded.
+    """
+
+    def __init__(
+        self, backend: FunctionBackend, signatures: Signatures | None, exercise: str, evidence: Evidence
+    ) -> None:
+        self._backend = backend
+        self._signatures = signatures
+        self._exercise = exercise
+        self._evidence = evidence
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._call(name, args, kwargs)
+
+        call.__name__ = name
+        return call
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = Call(name, _snapshot(args), _snapshot(kwargs))
+        self._link_cache(call, args, kwargs)
+        self._evidence.calls.append(call)
+        try:
+            answer = self._backend.call(name, args, kwargs)
+        except SubmissionError as error:
+            call.raised = getattr(error, "exception_type", "") or type(error).__name__
+            raise
+        call.value = answer.value
+        call.mutated = _mutated(call.args, answer.inputs_after)
+        self._check_count(name, answer.value)
+        if call.mutated and name == self._exercise:
+            argument = self._argument_name(name, int(call.mutated[0]))
+            raise Mismatch(
+                f"{name} changed its input {argument}.",
+                help="Work on a new array: `x = x + b` makes one, `x += b` and `out=x` write into the caller's.",
+            )
+        return answer.value
+
+    def _link_cache(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Note which earlier call an argument came from; `None` and numbers have no identity."""
+        for where, value in (*enumerate(args), *kwargs.items()):
+            if isinstance(value, tuple | list | dict | np.ndarray):
+                found = self._evidence.producer_of(value)
+                if found is not None:
+                    call.producer, call.cache_place = found[0], (where, found[1])
+
+    def _argument_name(self, name: str, position: int) -> str:
+        names = self._signatures.arguments.get(name, ()) if self._signatures else ()
+        return names[position] if position < len(names) else f"number {position + 1}"
+
+    def _check_count(self, name: str, value: Any) -> None:
+        if self._signatures is None:
+            return
+        expected = self._signatures.n_returned.get(name, 1)
+        if value is None and self._signatures.returns.get(name) not in ("None", ""):
+            raise Mismatch(f"{name} returned None.", help="Does every path of the function end in `return`?")
+        if expected < 2:
+            if expected == 1 and isinstance(value, tuple):
+                raise Mismatch(f"{name} returned {describe(value)}; expected one value.")
+            return
+        if not isinstance(value, tuple | list) or len(value) != expected:
+            raise Mismatch(
+                f"{name} returned {describe(value)}; expected {expected} values.",
+                help=f"The signature says `-> {self._signatures.returns[name]}`.",
+            )
+
+
+def _snapshot(value: Any) -> Any:
+    """Copy arrays, keep everything else; identity of containers that hold caches is not needed."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, tuple):
+        return tuple(_snapshot(part) for part in value)
+    if isinstance(value, list):
+        return [_snapshot(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _snapshot(part) for key, part in value.items()}
+    if isinstance(value, np.random.Generator):
+        return copy.deepcopy(value)
+    return value
+
+
+def _mutated(before: tuple[Any, ...], after: Any) -> tuple[str, ...]:
+    if after is None:
+        return ()
+    changed = []
+    for position, (one, other) in enumerate(zip(before, after, strict=False)):
+        if not _identical(one, other):
+            changed.append(str(position))
+    return tuple(changed)
+
+
+def _identical(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and one.tobytes() == other.tobytes()
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(_identical(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return set(one) == set(other) and all(_identical(one[key], other[key]) for key in one)
+    return True

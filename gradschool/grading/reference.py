@@ -1,0 +1,86 @@
+"""Reference functions of a stage, loaded from its lesson into the grader's own process.
+
+Only the grader's trusted side imports this: references are the oracle, and a
+misconception is the reference with one edit.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Mapping
+
+from gradschool.errors import PackError
+from gradschool.lesson_file import Cell
+from gradschool.pack import Stage
+
+
+class ReferenceModule(types.ModuleType):
+    """A namespace that holds a lesson's functions and nothing that runs a lesson."""
+
+
+def load_reference(stage: Stage, replace: Mapping[str, str] | None = None) -> ReferenceModule:
+    """Execute the lesson's definitions and return them as a module.
+
+    Setup cells give imports, solution and plain cells give functions and constants; demo
+    and check cells are left out. Calls at the top level (`gs.start(...)`) are left out too.
+
+    Args:
+        stage: The stage whose lesson is loaded.
+        replace: Source to use instead of the lesson's for some exercises, by name.
+
+    Raises:
+        PackError: A cell cannot be executed.
+    """
+    replace = replace or {}
+    module = ReferenceModule(f"reference_{stage.id}")
+    for cell in stage.cells:
+        if cell.role in ("markdown", "demo", "check"):
+            continue
+        source = replace.get(cell.exercise or "", cell.source)
+        try:
+            exec(_compile(source, stage, cell), module.__dict__)
+        except Exception as error:
+            raise PackError(
+                f"{stage.lesson}:{cell.line}: the cell raises {type(error).__name__}: {error}."
+            ) from error
+    return module
+
+
+def _compile(source: str, stage: Stage, cell: Cell) -> types.CodeType:
+    tree = ast.parse(source)
+    tree.body = [node for node in tree.body if not _is_call(node)]
+    # Line numbers of the lesson file make a traceback point at the real line.
+    ast.increment_lineno(tree, cell.line - 1)
+    return compile(tree, str(stage.lesson), "exec")
+
+
+def _is_call(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+
+
+class Signatures:
+    """What the reference functions take and return, read from their source."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.arguments: dict[str, tuple[str, ...]] = {}
+        self.n_returned: dict[str, int] = {}
+        self.returns: dict[str, str] = {}
+        for cell in stage.cells:
+            if cell.role != "solution":
+                continue
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.FunctionDef):
+                    self._add(node)
+
+    def _add(self, node: ast.FunctionDef) -> None:
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        self.arguments[node.name] = tuple(argument.arg for argument in arguments)
+        self.returns[node.name] = ast.unparse(node.returns) if node.returns else ""
+        annotation = node.returns
+        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "tuple":
+            elements = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
+            fixed = elements and not any(isinstance(e, ast.Constant) and e.value is ... for e in elements)
+            self.n_returned[node.name] = len(elements) if fixed else 0
+        else:
+            self.n_returned[node.name] = 1
