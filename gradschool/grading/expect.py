@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradschool.errors import GradschoolError, SubmissionError
+from gradschool.errors import CallFailed, GradschoolError
 
 
 class Mismatch(GradschoolError):
@@ -120,16 +120,13 @@ def expect_raises(call: Callable[..., Any], error: type[Exception], *args: Any, 
     name = getattr(call, "__name__", "the function")
     try:
         value = call(*args, **kwargs)
-    except SubmissionError as problem:
-        raised = getattr(problem, "exception_type", None)
-        if raised is None:
-            raise
-        if raised != error.__name__:
+    except CallFailed as problem:
+        if problem.type != error.__name__:
             raise Mismatch(
-                f"{name} raised {raised} on bad input; its docstring promises {error.__name__}.",
+                f"{name} raised {problem.type} on bad input; its docstring promises {error.__name__}.",
                 help=f"Test the input at the top of the function and raise {error.__name__} with a sentence.",
             ) from None
-        if not getattr(problem, "exception_text", "x").strip():
+        if not problem.text.strip():
             raise Mismatch(
                 f"{name} raised {error.__name__} without a message.",
                 help="Say what is wrong and what was got: the next reader is you.",

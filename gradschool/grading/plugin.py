@@ -34,6 +34,11 @@ class Bench:
     seed: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
+    def fresh_evidence(self) -> Evidence:
+        """Start and return the evidence of the next test."""
+        self.evidence = Evidence()
+        return self.evidence
+
 
 class GradingPlugin:
     """Fixtures over whatever `bench` holds at the moment."""

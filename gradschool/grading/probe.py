@@ -10,14 +10,14 @@ not the device at hand shows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradschool.contract import ArraySpec, Contract
-from gradschool.errors import KernelError
-from gradschool.gpu.jobs import JobBinding, JobFinding, JobResult, KernelJob
+from gradschool.errors import KernelError, KernelTimeout
+from gradschool.gpu.jobs import JobBinding, JobFinding, JobResult, KernelJob, run_interpreted
 from gradschool.gpu.kernel import pack_params, workgroup_size
 from gradschool.grading.calls import Evidence, Launch
 from gradschool.grading.expect import Mismatch
@@ -38,10 +38,12 @@ class KernelBench:
     Attributes:
         run: Runs a job in the disposable worker.
         has_device: Whether `mode="device"` means anything but the interpreter.
+        hung: Kernels that never ended, by file name; they are not tried again.
     """
 
     run: RunJob
     has_device: bool
+    hung: dict[str, KernelError] = field(default_factory=dict)
 
 
 class KernelProbe:
@@ -83,7 +85,7 @@ class KernelProbe:
         if not on_device_only or not self._bench.has_device:
             outputs = self._interpret(launch, detect=not on_device_only)
         if self._bench.has_device:
-            on_device = launch.outputs_of(self._bench.run(launch.job("device"), launch.buffers()))
+            on_device = launch.outputs_of(self._run(launch, launch.job("device")))
             if outputs is not None:
                 _expect_agreement(launch, on_device, outputs)
             outputs = on_device
@@ -111,9 +113,18 @@ class KernelProbe:
             )
         return PreparedLaunch(contract, file, source, values)
 
+    def _run(self, launch: PreparedLaunch, job: KernelJob) -> JobResult:
+        if launch.file in self._bench.hung:
+            raise self._bench.hung[launch.file]
+        try:
+            return self._bench.run(job, launch.buffers())
+        except KernelTimeout as error:
+            self._bench.hung[launch.file] = error
+            raise
+
     def _interpret(self, launch: PreparedLaunch, *, detect: bool) -> dict[str, np.ndarray]:
-        result = self._bench.run(launch.job("interpret", detect=detect), launch.buffers())
-        hazards = tuple(sorted({finding.kind for finding in result.findings if finding.hard}))
+        result = self._run(launch, launch.job("interpret", detect=detect))
+        hazards = hazard_kinds(result)
         outputs = launch.raw_outputs(result, -1)
         self._evidence.launches.append(Launch(launch.file, launch.arrays, launch.params, outputs, hazards))
         _expect_no_hazard(launch.file, result.findings)
@@ -252,6 +263,17 @@ class PreparedLaunch:
             f"{self.file} gives another {name} when it runs again on the same buffers.",
             help=f"Does it add to what {name} held before, instead of assigning?",
         )
+
+
+def hazard_kinds(result: JobResult) -> tuple[str, ...]:
+    """Return the kinds of hard findings, sorted."""
+    return tuple(sorted({finding.kind for finding in result.findings if finding.hard}))
+
+
+def interpret_here(launch: PreparedLaunch) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Run our own kernel text in this process; learners' text goes to the worker."""
+    result = run_interpreted(launch.job("interpret", detect=True), launch.buffers())
+    return launch.raw_outputs(result, -1), hazard_kinds(result)
 
 
 def _expect_no_hazard(file: str, findings: list[JobFinding]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradschool.errors import SubmissionError
+from gradschool.errors import CallFailed, SubmissionError
 from gradschool.grading.calls import Call, Evidence
 from gradschool.grading.expect import Mismatch, describe
 from gradschool.grading.reference import Signatures
@@ -77,7 +77,7 @@ class Submission:
         try:
             answer = self._backend.call(name, args, kwargs)
         except SubmissionError as error:
-            call.raised = getattr(error, "exception_type", "") or type(error).__name__
+            call.raised = error.type if isinstance(error, CallFailed) else type(error).__name__
             raise
         call.value = answer.value
         call.mutated = _mutated(call.args, answer.inputs_after)

@@ -1,0 +1,247 @@
+"""One slot of grading: warm workers, open test sessions, one submission after another."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gradschool.errors import CallTimeout, SandboxError, SubmissionError, WorkerDied
+from gradschool.gpu.worker_client import GpuWorker
+from gradschool.grading.bench import StageBench
+from gradschool.grading.calls import Evidence
+from gradschool.grading.host import CaseResult
+from gradschool.grading.options import GradeOptions
+from gradschool.grading.plugin import Bench
+from gradschool.grading.probe import KernelBench, KernelProbe
+from gradschool.grading.records import (
+    DeviceRecord,
+    ExerciseRecord,
+    SandboxRecord,
+    SubmissionRecord,
+    TestRecord,
+)
+from gradschool.grading.submission_files import SubmissionFiles, read_submission
+from gradschool.grading.version import grader_version
+from gradschool.pack import Pack, Stage
+from gradschool.sandbox import Limits, Zygote, capabilities
+from gradschool.sandbox.messages import CellSource
+
+
+class GradingSession:
+    """Grades submissions with warm workers; use as a context manager.
+
+    Args:
+        pack: The course with its hidden half.
+        stages: Stage ids to be ready for; default all. Each is loaded on first use.
+        options: What was asked for.
+
+    Raises:
+        SandboxError: This platform cannot isolate a submission and that was not allowed.
+    """
+
+    def __init__(self, pack: Pack, stages: Sequence[str] = (), options: GradeOptions | None = None) -> None:
+        self.pack = pack
+        self.options = options or GradeOptions()
+        self._stages = {stage.id: stage for stage in pack.stages if not stages or stage.id in stages}
+        self._benches: dict[str, StageBench] = {}
+        self.sandbox = self._require_sandbox()
+        self._zygote = Zygote(limits=Limits(call_s=self.options.call_timeout_s))
+        self._gpu = GpuWorker(device=self.options.device)
+
+    def _require_sandbox(self) -> SandboxRecord:
+        found = capabilities()
+        record = SandboxRecord(level=found.level, missing=list(found.missing))
+        if record.level != "full" and not self.options.allow_weak_sandbox:
+            raise SandboxError(
+                f"This platform cannot isolate submissions: it lacks {', '.join(record.missing)}.",
+                help="Grade on Linux, or accept the risk with --allow-weak-sandbox; the record will say so.",
+            )
+        return record
+
+    def __enter__(self) -> Self:
+        self._zygote.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for bench in self._benches.values():
+            bench.close()
+        self._gpu.close()
+        self._zygote.close()
+
+    def bench(self, stage_id: str) -> StageBench:
+        """Return the open test session of a stage."""
+        if stage_id not in self._benches:
+            self._benches[stage_id] = StageBench(self._stages[stage_id])
+        return self._benches[stage_id]
+
+    def grade(self, student: str, stage_id: str, folder: Path) -> SubmissionRecord:
+        """Grade the work in `folder` and return its record."""
+        stage = self._stages[stage_id]
+        return self.grade_files(student, stage, read_submission(folder, stage))
+
+    def grade_files(
+        self,
+        student: str,
+        stage: Stage,
+        files: SubmissionFiles,
+        *,
+        only: Sequence[str] = (),
+        stop_early: bool = False,
+    ) -> SubmissionRecord:
+        """Grade a submission that was read already.
+
+        Args:
+            student: Name for the record.
+            stage: Stage of the submission.
+            files: The submission as data.
+            only: Exercises to judge; default all.
+            stop_early: Stop judging an exercise at its first failed test; for proving that
+                a wrong answer is caught, where the rest of its score does not matter.
+        """
+        started = time.monotonic()
+        bench = self.bench(stage.id)
+        problems = list(files.problems)
+        with contextlib.ExitStack() as stack:
+            functions = self._functions(stack, files, problems)
+            probe = self._probe_factory(stage, files)
+            bench.plugin.bench = Bench(
+                functions=functions,
+                signatures=bench.signatures,
+                reference=bench.reference,
+                make_probe=probe,
+                seed=self.options.seed,
+            )
+            exercises = [
+                self._judge(bench, exercise.id, stop_early)
+                for exercise in stage.exercises
+                if not only or exercise.id in only
+            ]
+        return SubmissionRecord(
+            student=student,
+            stage=stage.id,
+            score=sum(item.score for item in exercises),
+            max_score=sum(item.max_score for item in exercises),
+            status="partial" if problems else "graded",
+            exercises=exercises,
+            device=self._device_record(),
+            sandbox=self.sandbox,
+            seed=self.options.seed,
+            grader_version=grader_version(stage),
+            seconds=round(time.monotonic() - started, 3),
+            problems=problems,
+            submission_digest=files.digest,
+            graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _functions(
+        self, stack: contextlib.ExitStack, files: SubmissionFiles, problems: list[str]
+    ) -> WorkerFunctions | None:
+        if files.cells is None:
+            return None
+        worker = stack.enter_context(self._zygote.spawn())
+        functions = WorkerFunctions(worker, self.options.call_timeout_s)
+        cells = [CellSource(cell.index, cell.id, cell.role, cell.source) for cell in files.cells]
+        try:
+            report = worker.load(cells)
+        except SubmissionError as error:
+            problems.append(f"The notebook could not be run: {error.message}")
+            functions.broken = error
+            return functions
+        problems.extend(
+            f"Cell {cell.index + 1}: {cell.error}" for cell in report.cells if not cell.ok and cell.error
+        )
+        return functions
+
+    def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
+        def run(job: Any, buffers: Mapping[int, Any]) -> Any:
+            return self._gpu.run(job, dict(buffers), timeout_s=self.options.kernel_timeout_s)
+
+        hung: dict[str, Exception] = {}
+        bench = KernelBench(run, has_device=self._gpu.info.kind != "interpreter", hung=hung)
+
+        def make(evidence: Evidence) -> KernelProbe:
+            return KernelProbe(stage.contracts, files.kernels, bench, evidence)
+
+        return make
+
+    def _device_record(self) -> DeviceRecord:
+        info = self._gpu.info
+        return DeviceRecord(name=info.name, kind=info.kind, driver=info.driver)
+
+    def _judge(self, bench: StageBench, exercise: str, stop_early: bool) -> ExerciseRecord:
+        tests: list[TestRecord] = []
+        failed, passed = [], []
+        for name, items in bench.tests_of(exercise):
+            worst, evidence = _run_test(bench, items)
+            points = bench.points[name]
+            (passed if worst is None else failed).append(evidence)
+            tests.append(
+                TestRecord(
+                    name=name,
+                    score=float(points) if worst is None else 0.0,
+                    max_score=float(points),
+                    outcome="passed" if worst is None else worst.outcome,
+                    message="" if worst is None else worst.message,
+                )
+            )
+            if stop_early and worst is not None:
+                break
+        found = bench.namer.name(exercise, failed, passed) if failed else None
+        message = next((test.message for test in tests if test.message), "")
+        return ExerciseRecord(
+            id=exercise,
+            score=sum(test.score for test in tests),
+            max_score=float(sum(bench.points[name] for name, _ in bench.tests_of(exercise))),
+            message=found.help if found else message,
+            misconception=found.id if found else None,
+            tests=tests,
+        )
+
+
+def _run_test(bench: StageBench, items: Sequence[Any]) -> tuple[CaseResult | None, Evidence]:
+    """Run every case of a test; return its first failure and what that case saw."""
+    evidence = Evidence()
+    for item in items:
+        evidence = bench.plugin.bench.fresh_evidence()
+        result = bench.host.run(item)
+        if result.outcome != "passed":
+            return result, evidence
+    return None, evidence
+
+
+class WorkerFunctions:
+    """A learner's functions in the sandboxed worker, with patience that ends.
+
+    A function that hung once is not called again for this submission: thirty hidden tests
+    would otherwise wait thirty times.
+    """
+
+    def __init__(self, worker: Any, timeout_s: float) -> None:
+        self._worker = worker
+        self._timeout_s = timeout_s
+        self._given_up: dict[str, SubmissionError] = {}
+        self.broken: SubmissionError | None = None
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call the function `name` in the worker."""
+        if self.broken is not None:
+            raise self.broken
+        if name in self._given_up:
+            raise self._given_up[name]
+        try:
+            self._worker.ensure_alive()
+            return self._worker.call(name, args, dict(kwargs), timeout_s=self._timeout_s)
+        except SubmissionError as error:
+            if isinstance(error, CallTimeout | WorkerDied):
+                self._given_up[name] = error
+            raise
