@@ -29,7 +29,7 @@ class StageBench:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.plugin = GradingPlugin(Bench())
-        self.signatures = Signatures(stage)
+        self.signatures = Signatures.of_stage(stage)
         self.host = Host(sorted(stage.graders.glob("test_*.py")), self.plugin)
         self.points: dict[str, int] = {}
         self._by_exercise: dict[str, dict[str, list[pytest.Function]]] = {}

@@ -105,8 +105,8 @@ class Submission:
     def _check_count(self, name: str, value: Any) -> None:
         if self._signatures is None:
             return
-        expected = self._signatures.n_returned.get(name, 1)
-        if value is None and self._signatures.returns.get(name) not in ("None", ""):
+        expected = self._signatures.n_returned.get(name, 0)
+        if value is None and expected:
             raise Mismatch(f"{name} returned None.", help="Does every path of the function end in `return`?")
         if expected < 2:
             if expected == 1 and isinstance(value, tuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gradschool.errors import PackError
 from gradschool.lesson_file import Cell
@@ -60,27 +60,43 @@ def _is_call(node: ast.stmt) -> bool:
 
 
 class Signatures:
-    """What the reference functions take and return, read from their source."""
+    """What exercise functions take and return, read from their source.
 
-    def __init__(self, stage: Stage) -> None:
+    Args:
+        sources: Source texts that define the functions; what does not parse is left out.
+    """
+
+    def __init__(self, sources: Iterable[str]) -> None:
         self.arguments: dict[str, tuple[str, ...]] = {}
         self.n_returned: dict[str, int] = {}
         self.returns: dict[str, str] = {}
-        for cell in stage.cells:
-            if cell.role != "solution":
+        for source in sources:
+            try:
+                body = ast.parse(source).body
+            except SyntaxError:
                 continue
-            for node in ast.parse(cell.source).body:
+            for node in body:
                 if isinstance(node, ast.FunctionDef):
                     self._add(node)
+
+    @classmethod
+    def of_stage(cls, stage: Stage) -> Signatures:
+        """Read the signatures from the stage's reference lesson."""
+        return cls(cell.source for cell in stage.cells if cell.role == "solution")
 
     def _add(self, node: ast.FunctionDef) -> None:
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         self.arguments[node.name] = tuple(argument.arg for argument in arguments)
         self.returns[node.name] = ast.unparse(node.returns) if node.returns else ""
-        annotation = node.returns
-        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "tuple":
-            elements = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
-            fixed = elements and not any(isinstance(e, ast.Constant) and e.value is ... for e in elements)
-            self.n_returned[node.name] = len(elements) if fixed else 0
-        else:
-            self.n_returned[node.name] = 1
+        self.n_returned[node.name] = _count_returned(node.returns)
+
+
+def _count_returned(annotation: ast.expr | None) -> int:
+    """How many values a return annotation names; 0 when it does not say."""
+    if annotation is None:
+        return 0
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "tuple":
+        elements = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+        open_ended = any(isinstance(element, ast.Constant) and element.value is ... for element in elements)
+        return 0 if open_ended else len(elements)
+    return 0 if ast.unparse(annotation) in ("tuple", "Any", "object") else 1
