@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) lo
   let lane = local_id.x;
   let start = group_id.x * params.n_cols;
 
-  // 1. The row's dot product: how much the loss would change if all outputs grew together.
+  // 1. The row's dot product: how the loss would change if every output grew by the same share.
   var inner = 0.0;
   for (var c = lane; c < params.n_cols; c += WORKGROUP_SIZE) {
     inner += dout[start + c] * out[start + c];
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) lo
   }
   let row_inner = partial[0];
 
-  // 2. Outputs cannot all grow: they sum to 1. Only the difference from the common part counts.
+  // 2. Outputs sum to 1, so they cannot all grow: only the difference from the common part counts.
   for (var c = lane; c < params.n_cols; c += WORKGROUP_SIZE) {
     dx[start + c] = out[start + c] * (dout[start + c] - row_inner);
   }
