@@ -163,8 +163,9 @@ class PreparedLaunch:
             source=self.source,
             bindings=self._bindings(),
             workgroups=(groups[0], groups[1], groups[2]),
-            # A buffer that the kernel updates in place is other input the second time.
-            repeats=2 if all(spec.role == "output" for spec in self.contract.outputs) else 1,
+            repeats=2,
+            # A buffer that the kernel updates in place would be other input the second time.
+            fresh=any(spec.role != "output" for spec in self.contract.outputs),
             mode=mode,  # type: ignore[arg-type]
             detect=detect,
         )
@@ -173,10 +174,12 @@ class PreparedLaunch:
         bindings = []
         if self.contract.params_binding is not None:
             size = len(self._uniform())
-            bindings.append(JobBinding(self.contract.params_binding, "uniform", size, False))
+            bindings.append(JobBinding(self.contract.params_binding, "uniform", size, False, "params"))
         for spec in self.contract.arrays:
             kind = "read" if spec.role == "input" else "read_write"
-            bindings.append(JobBinding(spec.binding, kind, self._n_bytes(spec), spec.role == "output"))
+            bindings.append(
+                JobBinding(spec.binding, kind, self._n_bytes(spec), spec.role == "output", spec.name)
+            )
         return bindings
 
     def _uniform(self) -> np.ndarray:

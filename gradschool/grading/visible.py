@@ -79,6 +79,11 @@ def run_checks(
         return [_run_exercise(checks, exercise) for exercise in wanted]
 
 
+def checked_exercises(folder: Path) -> list[str]:
+    """Return the exercises that the visible checks of `folder` know, in order."""
+    return list(_checks_of(folder.resolve()).by_exercise)
+
+
 @dataclass(frozen=True)
 class FolderChecks:
     """The open pytest session over a folder's checks."""

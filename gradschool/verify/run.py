@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from gradschool.grading.records import DeviceRecord, SubmissionRecord
 from gradschool.grading.session import GradingSession
 from gradschool.grading.submission_files import SubmissionFiles, parse_notebook
 from gradschool.pack import Pack, Stage
-from gradschool.release import build_assignment, stale_files
+from gradschool.release import build_assignment, compare
 from gradschool.verify.records import StageVerdict, VerifyRecord
 
 MIN_ALTERNATIVES = 2
@@ -101,7 +102,8 @@ class ProofOutcome(msgspec.Struct):
 
 def _static_verdict(stage: Stage) -> StageVerdict:
     """What can be told without running anything."""
-    faults = [f"assignments/{stage.id} is stale: {path}" for path in stale_files(stage)]
+    state = compare(stage, build_assignment(stage))
+    faults = [f"assignments/{stage.id} is stale: {path}" for path in state.stale]
     for exercise in stage.exercises:
         if exercise.points < 1:
             faults.append(f"{exercise.id} has no points: no hidden test grades it")
@@ -145,8 +147,6 @@ def _open_session(root: str, options: GradeOptions) -> None:
     global _SESSION
     _SESSION = GradingSession(Pack(Path(root)), options=options)
     _SESSION.__enter__()
-    import atexit
-
     atexit.register(_SESSION.__exit__, None, None, None)
 
 
