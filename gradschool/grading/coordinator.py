@@ -230,7 +230,7 @@ def _keep(record: SubmissionRecord, out: Path, result: ClassResult, on_record: O
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         # Feedback first: the record's presence means that everything of this submission is there.
-        write_feedback(record, out / record.student)
+        write_feedback(record, out)
         write_atomic(path, msgspec.json.format(msgspec.json.encode(record)))
     except OSError as error:
         raise GradschoolError(
