@@ -1,0 +1,5 @@
+"""`python -m gradschool`."""
+
+from gradschool.cli.main import main
+
+main()
