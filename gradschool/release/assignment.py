@@ -44,12 +44,13 @@ def companions(stage: Stage) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for path in stage.kernels:
         files[path.name] = stub_kernel(path.read_text(encoding="utf-8"), path.name).encode()
-    checks = stage.graders / "checks.py"
-    if not checks.is_file():
+    checks = sorted(stage.graders.glob("checks*.py"))
+    if not checks:
         raise PackError(
-            f"{checks} is missing.", help="Every stage has visible checks, in the format of its graders."
+            f"{stage.graders / 'checks.py'} is missing.",
+            help="Every stage has visible checks, in the format of its graders.",
         )
-    files["checks.py"] = checks.read_bytes()
+    files |= {path.name: path.read_bytes() for path in checks}
     figures = stage.solutions / "figures"
     for path in sorted(figures.rglob("*")) if figures.is_dir() else []:
         if path.is_file() and not _ignored(path):
