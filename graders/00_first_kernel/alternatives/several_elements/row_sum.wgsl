@@ -1,0 +1,41 @@
+// row_sum: out[r] = sum_c x[r, c]
+//
+// Stage     00_first_kernel
+// Source    the same as x.sum(axis=1) in NumPy
+// Shapes    x: (n_rows, n_cols) f32; out: (n_rows) f32; row-major
+// Bindings  0 params uniform | 1 x read | 2 out read_write
+// Dispatch  workgroups = (n_rows, 1, 1): one per row; 1 <= n_rows <= 65535, n_cols >= 1
+// Guard     arrays may be longer than the data; nothing past the end is read or written
+// Numerics  f32, any order of additions
+
+struct Params {
+  n_rows: u32,
+  n_cols: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+// Lane 0 adds the partial sums one after another.
+var<workgroup> partial: array<f32, 32>;
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) local_id: vec3u) {
+  // Neighbouring columns to one lane, in contiguous runs.
+  let run = (params.n_cols + 31u) / 32u;
+  let end = min((local_id.x + 1u) * run, params.n_cols);
+  var sum = 0.0;
+  for (var col = local_id.x * run; col < end; col++) {
+    sum += x[group_id.x * params.n_cols + col];
+  }
+  partial[local_id.x] = sum;
+  workgroupBarrier();
+  if (local_id.x == 0u) {
+    var total = 0.0;
+    for (var lane = 0u; lane < 32u; lane++) {
+      total += partial[lane];
+    }
+    out[group_id.x] = total;
+  }
+}
