@@ -17,7 +17,8 @@ from gradschool.errors import PackError
 from gradschool.grading.fill import defined_functions, reference_functions, reference_kernels
 from gradschool.pack import Stage
 
-FILENAME = "misconceptions.toml"
+# A long catalogue may be split: misconceptions.toml, misconceptions_kernels.toml, ...
+PATTERN = "misconceptions*.toml"
 _KEYS = {"id", "exercise", "help", "old", "new", "edits", "code"}
 
 
@@ -39,6 +40,7 @@ class Misconception:
         help: One or two sentences to the learner: what they did, what to do.
         edits: Edits of the reference, applied in order; empty when `code` is given.
         code: The whole wrong answer, when an edit cannot say it.
+        file: Name of the file it is from.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Misconception:
     help: str
     edits: tuple[Edit, ...] = ()
     code: str | None = None
+    file: str = "misconceptions.toml"
 
     @property
     def is_kernel(self) -> bool:
@@ -77,7 +80,7 @@ class Misconception:
 
     @property
     def _where(self) -> str:
-        return f"graders/{self.stage}/{FILENAME}: {self.id}"
+        return f"graders/{self.stage}/{self.file}: {self.id}"
 
 
 def load_misconceptions(stage: Stage) -> list[Misconception]:
@@ -89,27 +92,25 @@ def load_misconceptions(stage: Stage) -> list[Misconception]:
         PackError: The file is not TOML, an entry is malformed, an id comes twice, an exercise
             is unknown, an edit does not fit the reference, or the result is not Python.
     """
-    path = stage.graders / FILENAME
-    name = f"graders/{stage.id}/{FILENAME}"
     references = {**reference_functions(stage), **reference_kernels(stage)}
-    found: list[Misconception] = []
-    for entry in _read(path, name):
-        item = _make(entry, stage.id, name)
-        if item.exercise not in references:
-            raise PackError(
-                f"{name}: {item.id}: there is no exercise {item.exercise!r} in {stage.id}.",
-                help=f"Exercises here: {', '.join(references)}.",
-            )
-        if any(item.id == other.id for other in found):
-            raise PackError(f"{name}: the id {item.id!r} comes twice.")
-        _require_sound(item, item.apply(references[item.exercise]), name)
-        found.append(item)
-    return found
+    found: dict[str, Misconception] = {}
+    for path in sorted(stage.graders.glob(PATTERN)):
+        name = f"graders/{stage.id}/{path.name}"
+        for entry in _read(path, name):
+            item = _make(entry, stage.id, name)
+            if item.exercise not in references:
+                raise PackError(
+                    f"{name}: {item.id}: there is no exercise {item.exercise!r} in {stage.id}.",
+                    help=f"Exercises here: {', '.join(references)}.",
+                )
+            if item.id in found:
+                raise PackError(f"{name}: the id {item.id!r} comes twice.")
+            _require_sound(item, item.apply(references[item.exercise]), name)
+            found[item.id] = item
+    return list(found.values())
 
 
 def _read(path: Path, name: str) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -153,6 +154,7 @@ def _make(entry: dict[str, Any], stage_id: str, name: str) -> Misconception:
         help=" ".join(entry["help"].split()),
         edits=_edits(pairs, f"{name}: {label}"),
         code=code,
+        file=name.rpartition("/")[2],
     )
 
 

@@ -133,6 +133,16 @@ def test_a_malformed_catalogue_is_refused_with_a_sentence(tiny_stage, body, sent
     assert "graders/00_tiny/misconceptions.toml" in str(caught.value)
 
 
+def test_a_catalogue_may_be_split_over_files(tiny_stage):
+    extra = tiny_stage.graders / "misconceptions_more.toml"
+    body = 'exercise = "clip"\nhelp = "Help."\nold = "minimum"\nnew = "maximum"\n'
+    extra.write_text('[[misconception]]\nid = "floor"\n' + body)
+    assert [item.id for item in load_misconceptions(tiny_stage)] == ["triple", "no-guard", "floor"]
+    extra.write_text('[[misconception]]\nid = "triple"\n' + body)
+    with pytest.raises(PackError, match=r"misconceptions_more\.toml: the id 'triple' comes twice"):
+        load_misconceptions(tiny_stage)
+
+
 def test_a_stage_without_a_catalogue_has_no_misconceptions(tiny_stage):
     (tiny_stage.graders / "misconceptions.toml").unlink()
     assert load_misconceptions(tiny_stage) == []
