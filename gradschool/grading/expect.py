@@ -121,12 +121,12 @@ def expect_raises(call: Callable[..., Any], error: type[Exception], *args: Any, 
     try:
         value = call(*args, **kwargs)
     except CallFailed as problem:
-        if problem.type != error.__name__:
+        if error.__name__ not in (problem.exception_type, *problem.exception_bases):
             raise Mismatch(
-                f"{name} raised {problem.type} on bad input; its docstring promises {error.__name__}.",
+                f"{name} raised {problem.exception_type} on bad input; its docstring promises {error.__name__}.",
                 help=f"Test the input at the top of the function and raise {error.__name__} with a sentence.",
             ) from None
-        if not problem.text.strip():
+        if not problem.exception_text.strip():
             raise Mismatch(
                 f"{name} raised {error.__name__} without a message.",
                 help="Say what is wrong and what was got: the next reader is you.",

@@ -77,7 +77,7 @@ class Submission:
         try:
             answer = self._backend.call(name, args, kwargs)
         except SubmissionError as error:
-            call.raised = error.type if isinstance(error, CallFailed) else type(error).__name__
+            call.raised = error.exception_type if isinstance(error, CallFailed) else type(error).__name__
             raise
         call.value = answer.value
         call.mutated = _mutated(call.args, answer.inputs_after)

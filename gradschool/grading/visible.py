@@ -173,8 +173,9 @@ class NamespaceFunctions:
             line = traceback.extract_tb(error.__traceback__)[-1].lineno
             raise CallFailed(
                 f"{name} raised {type(error).__name__}: {error} (line {line} of its cell).",
-                type=type(error).__name__,
-                text=str(error),
+                exception_type=type(error).__name__,
+                exception_bases=tuple(base.__name__ for base in type(error).__mro__),
+                exception_text=str(error),
                 line=line,
             ) from error
 
