@@ -119,8 +119,9 @@ class CallFailed(SubmissionError):
     Args:
         message: What is wrong, as one sentence.
         help: What to do next.
-        type: Name of the exception's class, such as `ValueError`.
-        text: The exception's own message.
+        exception_type: Name of the exception's class, such as `ValueError`.
+        exception_bases: Names of that class and of all it derives from.
+        exception_text: The exception's own message.
         cell: Index of the notebook cell it came from, or None.
         line: Line in that cell, or None.
         trace: The learner's own frames, one line each, outermost first.
@@ -131,15 +132,17 @@ class CallFailed(SubmissionError):
         message: str,
         *,
         help: str = "",
-        type: str = "",
-        text: str = "",
+        exception_type: str = "",
+        exception_bases: tuple[str, ...] = (),
+        exception_text: str = "",
         cell: int | None = None,
         line: int | None = None,
         trace: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message, help=help)
-        self.type = type
-        self.text = text
+        self.exception_type = exception_type
+        self.exception_bases = exception_bases
+        self.exception_text = exception_text
         self.cell = cell
         self.line = line
         self.trace = trace

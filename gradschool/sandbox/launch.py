@@ -9,7 +9,6 @@ import site
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -160,7 +159,7 @@ def spawn_locked(
 
 
 def start_python(
-    module: str, environment: Mapping[str, str]
+    module: str, environment: Mapping[str, str], kind: int = socket.SOCK_STREAM
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start `module.main(socket)` in a fresh interpreter.
 
@@ -170,7 +169,7 @@ def start_python(
     Returns:
         The process, and our end of the connection.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(type=kind)
     by_number = hasattr(os, "fork")
     receive = (
         f"socket.socket(fileno={theirs.fileno()})"
@@ -248,16 +247,6 @@ def describe_exit(returncode: int) -> str:
         "SIGSYS": ", a forbidden system call",
     }.get(name, "")
     return f"it was ended by signal {name}{meaning}"
-
-
-def wait_until(condition, timeout_s: float) -> bool:
-    """Poll a condition until it holds or the time is up."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 def _launcher() -> ThreadPoolExecutor:

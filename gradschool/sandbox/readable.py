@@ -7,6 +7,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from gradschool.errors import SandboxError
@@ -41,14 +42,15 @@ DRIVER_VARIABLES = (
 )
 
 
-def python_folders() -> list[Path]:
+@cache
+def python_folders() -> tuple[Path, ...]:
     """Folders of this interpreter, its packages and this package, without duplicates."""
     paths = sysconfig.get_paths()
     folders = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix, sys.base_exec_prefix)]
     folders += [*site.getsitepackages(), *user_site(), str(PACKAGE_DIR)]
     folders += ["/nix/store"] if sys.base_prefix.startswith("/nix/store") else []
-    return _unique(folders)
+    return tuple(_unique(folders))
 
 
 def user_site() -> list[str]:

@@ -1,0 +1,288 @@
+"""The grader's side: load a submission into a worker and call its functions.
+
+```python
+with Zygote(hidden=[course]) as zygote, zygote.spawn() as worker:
+    report = worker.load(cells)
+    result = worker.call("softmax_forward", (x,))
+```
+
+Whatever the learner's code does, a call ends within its time: with data, or with
+a `SubmissionError` whose sentence the learner can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gradschool.errors import BadOutput, SandboxError, WireError
+from gradschool.sandbox import explain, messages
+from gradschool.sandbox.limits import Limits
+from gradschool.sandbox.loading import CellReport, CellSource, Loader, LoadReport
+from gradschool.sandbox.process import ForkedProcess, WarmParent, WorkerProcess, start_fresh
+from gradschool.sandbox.stream import WireTimeout
+from gradschool.sandbox.values import Encoder, TooLarge, Unsendable, decode
+from gradschool.sandbox.wire import MAX_PAYLOAD_BYTES, Channel, Protocol
+
+_ANSWER_SLACK_S = 0.25
+_PROTOCOL = Protocol[messages.FromWorker](messages.FromWorker)
+
+
+class CallResult(msgspec.Struct, frozen=True):
+    """What one call gave.
+
+    Attributes:
+        value: Plain data: arrays, numbers, strings, None and containers of them.
+        inputs_after: The positional arguments as the function left them.
+        changed: Positions and keywords of the arguments it changed.
+        stdout: The start of what it printed.
+        warnings: `Category: text`, each once.
+        attempts: What it tried that the sandbox refused.
+        seconds: Time spent in it.
+    """
+
+    value: Any
+    inputs_after: tuple[Any, ...]
+    changed: tuple[int | str, ...] = ()
+    stdout: str = ""
+    warnings: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Worker:
+    """One submission in one locked-down process, replaced when it dies.
+
+    Args:
+        zygote: Where processes come from.
+    """
+
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+        self._limits = zygote.limits
+        self._process: WorkerProcess | None = None
+        self._channel: Channel[messages.FromWorker] | None = None
+        self._loader: Loader | None = None
+        self._call_id = 0
+        self.report = LoadReport((), ())
+        self.attempts: dict[str, None] = {}
+        self.n_restarts = -1
+        self.peak_memory_bytes = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process is up; one that died unnoticed is found at the next call."""
+        return self._channel is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the current process."""
+        return self._process.pid if self._process else None
+
+    @property
+    def protections(self) -> tuple[str, ...]:
+        """Names of the protections that hold for the current process."""
+        return self._process.protections if self._process else ()
+
+    def load(self, cells: Sequence[CellSource]) -> LoadReport:
+        """Run a notebook's cells in one namespace.
+
+        A cell that fails, hangs or ends the process costs its own definitions
+        at most; the others are loaded all the same.
+
+        Args:
+            cells: Code cells in order.
+
+        Raises:
+            SandboxError: The sandbox itself failed.
+        """
+        self._loader = Loader(cells, self._limits)
+        self.restart()
+        return self.report
+
+    def restart(self) -> None:
+        """Start over in a new process, cells loaded as before."""
+        self.close()
+        if self._loader is None:
+            raise SandboxError("No cells were loaded into this worker.")
+        self.report = self._loader.load(self._start, self.close)
+        self.attempts |= dict.fromkeys(self.report.attempts)
+
+    def ensure_alive(self) -> None:
+        """Restart when the process is gone."""
+        if not self.alive:
+            self.restart()
+
+    def has(self, name: str) -> bool:
+        """Whether the submission defines a function of this name."""
+        return name in self.report.functions
+
+    def call(
+        self,
+        name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> CallResult:
+        """Call a function of the submission; a dead worker is replaced first.
+
+        Args:
+            name: The function.
+            args: Positional arguments: plain data, `Seed`, generators, `FunctionRef`.
+            kwargs: Keyword arguments, likewise.
+            timeout_s: Time it may take; the limits' `call_s` by default.
+
+        Raises:
+            SubmissionError: One of `MissingFunction`, `NotWritten`, `CallFailed`,
+                `CallTimeout`, `BadOutput`, `OutputTooLarge`, `WorkerDied`.
+            SandboxError: The sandbox itself failed, or an argument cannot travel.
+        """
+        args, kwargs = tuple(args), dict(kwargs or {})
+        timeout_s = self._limits.call_s if timeout_s is None else timeout_s
+        self.ensure_alive()
+        self._call_id += 1
+        order, arrays = self._order(name, args, kwargs)
+        answer, returned = self._exchange(name, order, arrays, timeout_s)
+        if isinstance(answer, messages.Returned) and answer.id == self._call_id:
+            return self._result(name, answer, returned, args)
+        if isinstance(answer, messages.Missing) and answer.id == self._call_id:
+            raise explain.missing(name, answer.found, self.report)
+        if isinstance(answer, messages.Raised) and answer.id == self._call_id:
+            self._note(answer.side)
+            raise explain.raised(name, answer.problem)
+        if isinstance(answer, messages.Refused) and answer.id == self._call_id:
+            self._note(answer.side)
+            raise explain.refused(name, answer, self._limits)
+        raise self._broken(name, "an answer to something that was not asked")
+
+    def close(self) -> None:
+        """End the process and all it started; wait until it is gone."""
+        process, self._process, self._channel = self._process, None, None
+        if process is not None:
+            process.kill()
+            if isinstance(process, ForkedProcess):
+                self.peak_memory_bytes = max(self.peak_memory_bytes, process.peak_memory_bytes)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> tuple[WorkerProcess, Channel[messages.FromWorker]]:
+        self._process = self._zygote.process()
+        self._channel = Channel(
+            self._process.stream, _PROTOCOL, min(self._limits.max_output_bytes, MAX_PAYLOAD_BYTES)
+        )
+        self.n_restarts += 1
+        return self._process, self._channel
+
+    def _order(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[messages.RunCall, list[np.ndarray]]:
+        encoder = Encoder(4 * MAX_PAYLOAD_BYTES, orders=True)
+        try:
+            nodes = [encoder.encode(value, f"argument {i}") for i, value in enumerate(args)]
+            named = {key: encoder.encode(value, f"argument {key}") for key, value in kwargs.items()}
+        except (Unsendable, TooLarge) as error:
+            raise SandboxError(f"{name} cannot be called: {error}.") from None
+        limits = self._limits
+        order = messages.RunCall(
+            self._call_id, name, nodes, named, limits.max_output_bytes, limits.max_print_bytes
+        )
+        return order, encoder.arrays
+
+    def _exchange(
+        self, name: str, order: messages.RunCall, arrays: list[np.ndarray], timeout_s: float
+    ) -> tuple[messages.FromWorker, list[np.ndarray]]:
+        assert self._channel is not None
+        assert self._process is not None
+        try:
+            self._channel.send(order, arrays, timeout_s + _ANSWER_SLACK_S)
+            return self._channel.receive(timeout_s + _ANSWER_SLACK_S)
+        except WireTimeout:
+            self.close()
+            raise explain.timeout(name, timeout_s) from None
+        except WireError as error:
+            ending = self._process.kill()
+            self.close()
+            raise explain.died(name, ending, error) from None
+
+    def _result(
+        self, name: str, answer: messages.Returned, arrays: list[np.ndarray], args: tuple[Any, ...]
+    ) -> CallResult:
+        self._note(answer.side)
+        after = list(args)
+        try:
+            value = decode(answer.value, arrays)
+            for change in answer.changed:
+                if isinstance(change.key, int) and 0 <= change.key < len(after):
+                    after[change.key] = explain.LOST if change.lost else decode(change.value, arrays)
+        except WireError as error:
+            raise self._broken(name, str(error)) from None
+        side = answer.side
+        keys = tuple(change.key for change in answer.changed)
+        return CallResult(
+            value, tuple(after), keys, _printed(side), side.warnings, side.attempts, side.seconds
+        )
+
+    def _note(self, side: messages.Side) -> None:
+        self.attempts |= dict.fromkeys(side.attempts)
+
+    def _broken(self, name: str, why: str) -> BadOutput:
+        self.close()
+        return explain.broken(name, why)
+
+
+class Zygote:
+    """Where workers come from: one warm parent for one slot.
+
+    Args:
+        limits: For every worker.
+        hidden: Paths that student code must never read; refused when Python's
+            own folders contain one.
+    """
+
+    def __init__(self, limits: Limits | None = None, hidden: Sequence[Path] = ()) -> None:
+        self.limits = limits or Limits()
+        self._hidden = tuple(hidden)
+        self._parent = WarmParent(self.limits, hidden) if WarmParent.possible() else None
+
+    def start(self) -> None:
+        """Warm up now rather than at the first spawn."""
+        if self._parent is not None:
+            self._parent.start()
+
+    def spawn(self) -> Worker:
+        """A worker without cells yet; its process starts when cells are loaded."""
+        return Worker(self)
+
+    def process(self) -> WorkerProcess:
+        """A fresh locked-down process."""
+        if self._parent is not None:
+            return self._parent.fork(self.limits.start_s)
+        return start_fresh(self.limits, self._hidden)
+
+    def close(self) -> None:
+        """End the warm parent and all its children."""
+        if self._parent is not None:
+            self._parent.close()
+
+    def __enter__(self) -> Zygote:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _printed(side: messages.Side) -> str:
+    return side.printed + (f"\n... {side.n_dropped:,} more characters" if side.n_dropped else "")
+
+
+__all__ = ["CallResult", "CellReport", "CellSource", "LoadReport", "Worker", "Zygote"]

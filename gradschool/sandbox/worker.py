@@ -1,0 +1,129 @@
+"""The child: takes in one submission's cells and answers calls with plain data.
+
+Everything here runs in the same process as the learner's code and is trusted by
+nobody; the grader checks what comes back.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import types
+from typing import Any
+
+import gradschool
+from gradschool.errors import WireError
+from gradschool.sandbox import inert, problems
+from gradschool.sandbox.calls import Caller
+from gradschool.sandbox.capture import Attempts, Capture
+from gradschool.sandbox.cells import definitions, is_definition, names_defined, without_magics
+from gradschool.sandbox.messages import (
+    CellDone,
+    Functions,
+    ListFunctions,
+    Problem,
+    RunCall,
+    RunCell,
+    ToWorker,
+)
+from gradschool.sandbox.readable import python_folders
+from gradschool.sandbox.stream import Stream
+from gradschool.sandbox.wire import Channel, Protocol
+
+_HARMLESS = ("start", "check", "kernel", "show_kernel", "hint", "to_device", "display")
+
+
+class Worker:
+    """One submission's namespace.
+
+    Args:
+        channel: The connection to the grader.
+    """
+
+    def __init__(self, channel: Channel[ToWorker]) -> None:
+        self._channel = channel
+        self._attempts = Attempts()
+        self._module = types.ModuleType("__main__")
+        self._namespace = self._module.__dict__
+        self._caller = Caller(self._namespace, Capture(self._attempts))
+
+    def prepare(self) -> None:
+        """Make this process look like a fresh notebook."""
+        sys.modules["__main__"] = self._module
+        sys.argv = ["notebook"]
+        inert.install([*_HARMLESS, *_notebook_names()])
+        self._namespace["display"] = self._namespace["get_ipython"] = inert.Inert()
+        self._attempts.install(tuple(str(folder) for folder in python_folders()))
+
+    def serve(self) -> None:
+        """Answer until the grader closes the connection."""
+        while True:
+            try:
+                order, arrays = self._channel.receive()
+            except WireError:
+                return
+            if isinstance(order, RunCell):
+                self._channel.send(self._run_cell(order))
+            elif isinstance(order, RunCall):
+                self._caller.answer(self._channel, order, arrays)
+            elif isinstance(order, ListFunctions):
+                self._channel.send(Functions(self._functions()))
+
+    def _functions(self) -> tuple[str, ...]:
+        names = [
+            name for name, value in self._namespace.items() if callable(value) and not name.startswith("__")
+        ]
+        return tuple(name[:200] for name in names if isinstance(name, str))[:5_000]
+
+    def _run_cell(self, order: RunCell) -> CellDone:
+        capture = Capture(self._attempts)
+        named = names_defined(order.source)
+        problem: Problem | None = None
+        with capture.record(order.max_print):
+            try:
+                problem = self._execute(order)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt are the learner's too
+                problem = problems.describe(error)
+        present = tuple(name for name in named if name in self._namespace)
+        lost = tuple(name for name in named if name not in self._namespace)
+        return CellDone(order.index, problem, present, lost if problem else (), capture.side())
+
+    def _execute(self, order: RunCell) -> Problem | None:
+        source = without_magics(order.source)
+        filename = problems.register(order.index, source)
+        if not order.definitions_only:
+            exec(_compile(source, filename), self._namespace)
+            return None
+        first: Problem | None = None
+        for node in definitions(ast.parse(source, filename)):
+            try:
+                exec(_compile(ast.Module([node], []), filename), self._namespace)
+            except BaseException as error:
+                # An import or a constant of a cell that is not graded may fail in peace.
+                first = first or (problems.describe(error) if is_definition(node) else None)
+        return first
+
+
+def main(stream: Stream) -> None:
+    """Serve one submission over a connection, then end the process."""
+    status = 0
+    try:
+        worker = Worker(Channel(stream, Protocol[ToWorker](ToWorker)))
+        worker.prepare()
+        worker.serve()
+    except BaseException:
+        status = 4
+    finally:
+        # No exit handlers, no flushing: nothing of the learner's runs after the last answer.
+        os._exit(status)
+
+
+def _compile(source: Any, filename: str) -> types.CodeType:
+    return compile(source, filename, "exec", dont_inherit=True)
+
+
+def _notebook_names() -> list[str]:
+    """What the package offers to notebooks, except its data sets."""
+    lazy: dict[str, str] = getattr(gradschool, "_LAZY", {})
+    return [name for name, module in lazy.items() if module != "gradschool.data"]
