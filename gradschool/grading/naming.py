@@ -18,6 +18,7 @@ from gradschool.errors import GradschoolError
 from gradschool.grading.calls import Call, Evidence, Launch, same
 from gradschool.grading.fill import reference_kernels
 from gradschool.grading.misconceptions import Misconception, load_misconceptions
+from gradschool.grading.proxy import changed_arguments
 from gradschool.grading.reference import load_reference
 from gradschool.pack import Stage
 
@@ -155,12 +156,7 @@ def _answer(call: Call, answers: Answers, calls: Sequence[Call], module: Any) ->
             value = function(*args, **kwargs)
     except Exception as error:
         return None, type(error).__name__, ()
-    mutated = tuple(
-        str(position)
-        for position, (one, other) in enumerate(zip(before, args, strict=True))
-        if isinstance(one, np.ndarray) and one.tobytes() != other.tobytes()
-    )
-    return value, "", mutated
+    return value, "", changed_arguments(before, args)
 
 
 def _with_cache(

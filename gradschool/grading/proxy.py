@@ -80,7 +80,7 @@ class Submission:
             call.raised = error.exception_type if isinstance(error, CallFailed) else type(error).__name__
             raise
         call.value = answer.value
-        call.mutated = _mutated(call.args, answer.inputs_after)
+        call.mutated = changed_arguments(call.args, answer.inputs_after)
         self._check_count(name, answer.value)
         if call.mutated and name == self._exercise:
             argument = self._argument_name(name, int(call.mutated[0]))
@@ -134,7 +134,8 @@ def _snapshot(value: Any) -> Any:
     return value
 
 
-def _mutated(before: tuple[Any, ...], after: Any) -> tuple[str, ...]:
+def changed_arguments(before: tuple[Any, ...], after: Any) -> tuple[str, ...]:
+    """Return the positions of arguments that differ, looking into tuples, lists and dicts."""
     if after is None:
         return ()
     changed = []
