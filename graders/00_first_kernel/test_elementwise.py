@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gradschool.grading import expect_close, tolerance
 
 # Around the usual workgroup sizes, far from them, and multiples of neither 4 nor 64.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gradschool.grading import expect_close
 
 # n, n_bins: fewer elements than bins and the reverse, around the usual workgroup sizes.
@@ -40,9 +41,9 @@ def test_histogram_kernel_ignores_values_without_a_bin(kernel, rng, case):
 
 @pytest.mark.exercise("histogram.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("bin", [0, 4, 8])
-def test_histogram_kernel_counts_a_crowd_at_one_bin(kernel, rng, bin):
-    x = np.full(519, bin, np.int32)
+@pytest.mark.parametrize("crowded", [0, 4, 8])
+def test_histogram_kernel_counts_a_crowd_at_one_bin(kernel, rng, crowded):
+    x = np.full(519, crowded, np.int32)
     x[rng.permutation(519)[:20]] = rng.integers(0, 9, 20)
     expect_counts(kernel("histogram.wgsl", x=x, n_bins=9), x, 9)
 

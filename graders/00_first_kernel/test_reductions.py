@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gradschool.grading import expect_close, tolerance
 
 # n_rows, n_cols: shorter than a workgroup, around 32, 64 and 256, and many times as long.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gradschool.grading import expect, expect_raises
 
 # n, workgroup_size: exact multiples, one less, one more, sizes that are no power of two, nothing at all.
@@ -32,14 +33,14 @@ def expect_count(got: object, n: int, size: int) -> None:
 
 
 @pytest.mark.exercise("workgroups_for")
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 @pytest.mark.parametrize(("n", "size"), CASES)
 def test_the_workgroups_just_cover_the_elements(submission, n, size):
     expect_count(submission.workgroups_for(n, size), n, size)
 
 
 @pytest.mark.exercise("workgroups_for")
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_random_sizes_are_covered(submission, rng):
     for n, size in zip(rng.integers(0, 100_000, 20).tolist(), rng.integers(1, 257, 20).tolist(), strict=True):
         expect_count(submission.workgroups_for(n, size), n, size)
