@@ -27,9 +27,8 @@ from gradschool.grading.records import (
 )
 from gradschool.grading.submission_files import SubmissionFiles, read_submission
 from gradschool.grading.version import grader_version
-from gradschool.pack import Pack, Stage
-from gradschool.sandbox import Limits, Zygote, capabilities
-from gradschool.sandbox.messages import CellSource
+from gradschool.pack import CONTENT_FOLDERS, Pack, Stage
+from gradschool.sandbox import CallResult, CellSource, Limits, Worker, Zygote, capabilities
 
 
 class GradingSession:
@@ -50,7 +49,10 @@ class GradingSession:
         self._stages = {stage.id: stage for stage in pack.stages if not stages or stage.id in stages}
         self._benches: dict[str, StageBench] = {}
         self.sandbox = self._require_sandbox()
-        self._zygote = Zygote(limits=Limits(call_s=self.options.call_timeout_s))
+        self._zygote = Zygote(
+            limits=Limits(call_s=self.options.call_timeout_s),
+            hidden=[pack.root / name for name in CONTENT_FOLDERS],
+        )
         self._gpu = GpuWorker(device=self.options.device)
 
     def _require_sandbox(self) -> SandboxRecord:
@@ -126,12 +128,14 @@ class GradingSession:
                 for exercise in stage.exercises
                 if not only or exercise.id in only
             ]
+            status = "partial" if problems else "graded"
+            problems += functions.attempts if functions else []
         return SubmissionRecord(
             student=student,
             stage=stage.id,
             score=sum(item.score for item in exercises),
             max_score=sum(item.max_score for item in exercises),
-            status="partial" if problems else "graded",
+            status=status,
             exercises=exercises,
             device=self._device_record(),
             sandbox=self.sandbox,
@@ -158,7 +162,7 @@ class GradingSession:
             functions.broken = error
             return functions
         problems.extend(
-            f"Cell {cell.index + 1}: {cell.error}" for cell in report.cells if not cell.ok and cell.error
+            f"Cell {cell.index + 1}: {cell.error} {cell.help}".strip() for cell in report.cells if not cell.ok
         )
         return functions
 
@@ -226,20 +230,24 @@ class WorkerFunctions:
     would otherwise wait thirty times.
     """
 
-    def __init__(self, worker: Any, timeout_s: float) -> None:
+    def __init__(self, worker: Worker, timeout_s: float) -> None:
         self._worker = worker
         self._timeout_s = timeout_s
         self._given_up: dict[str, SubmissionError] = {}
         self.broken: SubmissionError | None = None
 
-    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    @property
+    def attempts(self) -> list[str]:
+        """Sentences about what the submission tried and was refused."""
+        return [f"The submission tried to {attempt}; this was refused." for attempt in self._worker.attempts]
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallResult:
         """Call the function `name` in the worker."""
         if self.broken is not None:
             raise self.broken
         if name in self._given_up:
             raise self._given_up[name]
         try:
-            self._worker.ensure_alive()
             return self._worker.call(name, args, dict(kwargs), timeout_s=self._timeout_s)
         except SubmissionError as error:
             if isinstance(error, CallTimeout | WorkerDied):

@@ -195,7 +195,7 @@ def _cells(folder: Path) -> list[SourceCell]:
 
 def _worker_functions(folder: Path, stack: contextlib.ExitStack) -> FunctionBackend:
     from gradschool.grading.session import WorkerFunctions
-    from gradschool.sandbox.messages import CellSource
+    from gradschool.sandbox import CellSource
 
     path = _notebook_of(folder)
     if path is None:
