@@ -237,7 +237,7 @@ import matplotlib.pyplot as plt
 
 def show_images(images, titles):
     """Show 8 x 8 pictures side by side, ink dark, each on its own scale."""
-    figure, axes = plt.subplots(1, len(images), figsize=(1.8 * len(images), 2.2), squeeze=False)
+    figure, axes = plt.subplots(1, len(images), figsize=(min(9, 1.8 * len(images)), 2), squeeze=False)
     for axis, image, title in zip(axes[0], images, titles, strict=True):
         axis.imshow(np.asarray(image).reshape(8, 8), cmap="Greys")
         axis.set_title(title, fontsize=10)
@@ -257,7 +257,8 @@ show_images([three, one, both], ["a", "b", "a + b, your kernel"])
 print("equal to NumPy:", np.array_equal(both, three + one))
 
 # %% [markdown]
-# Both strokes are there, and where they cross the ink is twice as dark.
+# Both strokes are there. Where one lies on the other the sum goes up to 2, and the picture's scale with
+# it.
 #
 # One remark on speed. Sixty-four additions are nothing, and sending them to a GPU costs far more
 # than the additions do. A GPU pays off when there are many elements, or much work for each of
@@ -463,28 +464,29 @@ gs.show_kernel("row_sum.wgsl")
 gs.check("row_sum.wgsl")
 
 # %% [markdown]
-# A look back, now that it works:
+# Two questions to look back with, now that it works.
 #
-# - **Question.** Is the barrier after the very last round needed?
+# **Question.** Is the barrier after the very last round needed?
 #
-#   <details><summary>Answer</summary>
+# <details><summary>Answer</summary>
 #
-#   No. In the last round lane 0 wrote `partial[0]`, and lane 0 reads it. An invocation always sees
-#   its own writes in order. The barrier does no harm, and the loop is simpler with it.
+# No. In the last round lane 0 wrote `partial[0]`, and lane 0 reads it. An invocation always sees its
+# own writes in order. The barrier does no harm, and the loop is simpler with it.
 #
-#   </details>
+# </details>
 #
-# - **Question.** Could you keep 64 as the workgroup size and still drop barriers, because "32
-#   invocations run in step anyway"?
+# **Question.** Could the last rounds do without barriers, because "32 invocations run in step anyway"?
 #
-#   <details><summary>Answer</summary>
+# <details><summary>Answer</summary>
 #
-#   Some GPUs run 32 in step, some 64, some 16 or 8, and some change it from kernel to kernel. WGSL
-#   promises none of it, and a compiler may reorder reads and writes that no barrier separates.
+# Some GPUs run 32 in step, some 64, some 16 or 8, and some change it from kernel to kernel. WGSL
+# promises none of it, and a compiler may reorder reads and writes that no barrier separates.
 #
-#   </details>
+# </details>
 #
 # With `row_sum` you can ask how much ink each digit takes.
+#
+# **Question.** Which digit needs the most ink, and which the least?
 
 # %% tags=["demo"]
 row_sum = gs.kernel("row_sum.wgsl")
@@ -497,6 +499,10 @@ axis.set_ylabel("mean ink, in full pixels")
 figure.tight_layout()
 plt.show()
 print("1,797 sums equal to NumPy's:", np.array_equal(ink, images.sum(axis=1)))
+
+# %% [markdown]
+# The 8 wins, but only just: all ten need about 20 pixels of ink, because the pictures were scaled to
+# fit their frame. One number per picture will not tell the digits apart. Keep that for the end.
 
 # %% [markdown]
 # ## 0.9 Order is not given
@@ -649,6 +655,7 @@ levels = np.rint(16 * images).astype(np.int32).reshape(-1)
 level_counts = histogram(x=levels, n_bins=17)
 figure, axis = plt.subplots(figsize=(6, 2.6))
 axis.bar(range(17), level_counts, color="#1f6fb2")
+axis.set_xticks(range(0, 17, 2))
 axis.set_xlabel("grey level (0 = paper, 16 = ink)")
 axis.set_ylabel("pixels")
 figure.tight_layout()
@@ -725,7 +732,7 @@ predicted = nearest(x_test, means)
 confusion = histogram(x=(10 * y_test + predicted).astype(np.int32), n_bins=100).reshape(10, 10)
 accuracy = float(np.trace(confusion) / confusion.sum())
 
-show_images(means, [f"mean {digit}" for digit in range(10)])
+show_images(means, [str(digit) for digit in range(10)])
 print(f"{np.trace(confusion)} of {confusion.sum()} unseen digits read correctly: accuracy {accuracy:.3f}")
 
 # %% [markdown]
