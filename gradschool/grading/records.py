@@ -6,7 +6,7 @@ made from it. Its format is versioned by `SCHEMA_VERSION`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ Status = Literal["graded", "partial", "not-graded"]
 
 class TestRecord(msgspec.Struct, kw_only=True):
     """One hidden test: its points are earned only if every case passed."""
+
+    __test__: ClassVar[bool] = False  # pytest: a record, not a class of tests
 
     name: str
     score: float

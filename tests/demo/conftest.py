@@ -14,6 +14,8 @@ LESSON = '''\
 # # 0. Tiny
 # %% tags=["setup"]
 import numpy as np
+import gradschool as gs
+gs.start("00_tiny")
 # %%
 def double(x):
     """Return twice `x`."""
@@ -32,6 +34,8 @@ def clip(x):
     ### END SOLUTION
 # %% tags=["check"]
 gs.check("clip")
+# %% tags=["check"]
+gs.check("double.wgsl")
 '''
 
 KERNEL = """\
@@ -117,6 +121,7 @@ def tiny_pack(tmp_path: Path) -> Pack:
     write(root / "solutions/00_tiny/lesson.py", LESSON)
     write(root / "shaders/00_tiny/double.wgsl", KERNEL)
     write(root / "graders/00_tiny/test_tiny.py", GRADERS)
+    write(root / "graders/00_tiny/checks.py", "")
     write(root / "graders/00_tiny/misconceptions.toml", MISCONCEPTIONS)
     write(root / "graders/00_tiny/alternatives/plain/answers.py", ANSWERS)
     write(root / "graders/00_tiny/alternatives/plain/double.wgsl", KERNEL.replace("(64)", "(1)"))
