@@ -131,6 +131,9 @@ gs.start("00_first_kernel")
 # says which team, `local_invocation_id` says which member of the team, and
 # `global_invocation_id` counts through all teams.
 #
+# How large should a team be? You choose, from 1 to 256. The hardware runs invocations in bundles of
+# 32 or 64, and a smaller team leaves part of a bundle idle. 64 is a good first choice.
+#
 # ### Exercise: `workgroups_for`
 #
 # Write the rule that Python uses to choose the number of workgroups.
@@ -194,7 +197,7 @@ gs.check("workgroups_for")
 # </details>
 #
 # This is why nearly every kernel begins with a **guard**: an invocation that has no element
-# returns at once. It is one line, it is easy to forget, and a small test does not miss it. The
+# returns at once. It is one line, it is easy to forget, and most small tests pass without it. The
 # grader uses buffers that are longer than the data, and looks at what lies behind.
 #
 # ### Exercise: `add_forward.wgsl`
@@ -235,11 +238,11 @@ gs.check("add_forward.wgsl")
 import matplotlib.pyplot as plt
 
 
-def show_images(images, titles):
-    """Show 8 x 8 pictures side by side, ink dark, each on its own scale."""
+def show_images(images, titles, **scale):
+    """Show 8 x 8 pictures side by side, ink dark, each on its own scale unless vmin and vmax are given."""
     figure, axes = plt.subplots(1, len(images), figsize=(min(9, 1.8 * len(images)), 2), squeeze=False)
     for axis, image, title in zip(axes[0], images, titles, strict=True):
-        axis.imshow(np.asarray(image).reshape(8, 8), cmap="Greys")
+        axis.imshow(np.asarray(image).reshape(8, 8), cmap="Greys", **scale)
         axis.set_title(title, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -310,16 +313,7 @@ gs.check("scale_shift.wgsl")
 scale_shift = gs.kernel("scale_shift.wgsl")
 negative = scale_shift(x=three, alpha=-1.0, beta=1.0)
 faint = scale_shift(x=three, alpha=0.25, beta=0.0)
-figure, axes = plt.subplots(1, 3, figsize=(6, 2.3))
-for axis, image, title in zip(
-    axes, [three, negative, faint], ["x", "-1 * x + 1", "0.25 * x + 0"], strict=True
-):
-    axis.imshow(image.reshape(8, 8), cmap="Greys", vmin=0, vmax=1)
-    axis.set_title(title, fontsize=10)
-    axis.set_xticks([])
-    axis.set_yticks([])
-figure.tight_layout()
-plt.show()
+show_images([three, negative, faint], ["x", "-1 * x + 1", "0.25 * x + 0"], vmin=0, vmax=1)
 print("a picture plus its negative is", np.unique(add(a=three, b=negative)))
 
 # %% [markdown]
@@ -391,8 +385,8 @@ print("twice is the same as never:", np.array_equal(back, three.reshape(8, 8)))
 #
 # Now think of 64 people who add 1,000 numbers together. Each takes every 64th number, 15 or 16 of
 # them, adds those up alone, and writes the sum on a board that all can see. Then they pair up.
-# Person 0 adds the sum of person 32 to the own one, person 1 that of person 33, and so on. 64 sums
-# have become 32. Then 16, 8, 4, 2, 1. That is 15 additions and 6 rounds instead of 999 additions.
+# Person 0 adds in the sum of person 32, person 1 that of person 33, and so on. 64 sums have become
+# 32. Then 16, 8, 4, 2, 1. That is 15 additions and 6 rounds, one after another, instead of 999.
 #
 # The board is **workgroup memory**. It belongs to one workgroup, all of its invocations read and
 # write it, and it is small and fast.
@@ -442,7 +436,7 @@ print("twice is the same as never:", np.array_equal(back, three.reshape(8, 8)))
 #
 # Think about this first:
 # - In a row of 5 columns, lanes 5 to 63 find no number. What must they write on the board?
-#   Workgroup memory may hold junk from whoever used it before.
+#   WGSL promises that workgroup memory begins as zeros, but not every driver keeps the promise.
 # - In a row of 1,000 columns each lane needs a loop. Where does lane 3 begin, how far is each step,
 #   and where does it stop?
 # - In each round only the lower half adds. Which of the two, the addition or the barrier, belongs
@@ -632,7 +626,7 @@ gs.check("row_max.wgsl")
 #
 # Think about this first:
 # - `x` holds signed integers, `n_bins` is unsigned. WGSL does not compare the two. What does
-#   `u32(-1)` give, and is that a danger or a help?
+#   `u32(v)` give when `v` is -1, and is that a danger or a help?
 # - Two guards are needed. Which `i` have no element? Which values have no bin?
 # - `counts` arrives as zeros. Whoever clears it again inside the kernel may clear it after others
 #   have counted.

@@ -5,7 +5,8 @@
 // Shapes    x: (n_rows, n_cols) f32; out: (n_rows) f32; row-major
 // Bindings  0 params uniform | 1 x read | 2 out read_write
 // Dispatch  workgroups = (n_rows, 1, 1): one per row; 1 <= n_rows <= 65535, n_cols >= 1
-// Guard     arrays may be longer than the data; nothing past the end is read or written
+// Guard     arrays may be longer than the data; nothing past the end is read or written;
+//           workgroup memory may arrive filled with junk
 // Numerics  exact, in any order; x may hold -inf, whole rows of it too, but no NaN
 
 struct Params {
