@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gradschool.grading.records import SubmissionRecord
+from gradschool.report.text import first_line
 
 if TYPE_CHECKING:
     from gradschool.grading.coordinator import ClassResult
@@ -31,7 +33,7 @@ class GradeProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
+            TextColumn("{task.fields[last]}", markup=False),  # holds a student's folder name
             console=self._console,
         )
         self._task = None
@@ -71,11 +73,11 @@ class GradeProgress:
             first = next((item for item in record.exercises if item.message), None)
             text = record.problems[0] if record.problems else f"{first.id}: {first.message}" if first else ""
             table.add_row(
-                record.student,
+                escape(record.student),
                 record.stage,
                 f"{record.score:g}/{record.max_score:g}",
                 record.status,
-                text.splitlines()[0][:70] if text else "",
+                escape(first_line(text, 70)),
             )
         Console(highlight=False).print(table)
         Console(highlight=False).print(
