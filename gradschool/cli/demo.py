@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gradschool.demo.run import DemoResult, Row
     from gradschool.pack import Stage
 
+MOST_COMPLAINTS = 3
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -106,8 +108,10 @@ def _print_class(console: Any, result: DemoResult) -> None:
         story = Text(row.did)
         if row.feedback:
             story.append(f"\n{clean(row.feedback, 160)}", style="dim")
-        for sentence in row.wrong:
+        for sentence in row.wrong[:MOST_COMPLAINTS]:
             story.append(f"\nnot as expected: {clean(sentence, 200)}", style="red")
+        if len(row.wrong) > MOST_COMPLAINTS:
+            story.append(f"\nand {len(row.wrong) - MOST_COMPLAINTS} more", style="red")
         table.add_row(_mark(row), row.student, story, score)
     console.print(table)
     _print_end(console, result)

@@ -98,6 +98,11 @@ def headline(expectation: Expectation, record: SubmissionRecord) -> str:
     found = {exercise.id: exercise for exercise in record.exercises}
     for name in [*expectation.named, *expectation.words, *expectation.about]:
         if name in found and found[name].message:
-            return f"{name}: {first_line(found[name].message)}"
+            return _about(name, first_line(found[name].message))
     steps = next_steps(record, most=1)
-    return f"{steps[0].exercise.id}: {steps[0].reason}" if steps else ""
+    return _about(steps[0].exercise.id, steps[0].reason) if steps else ""
+
+
+def _about(name: str, sentence: str) -> str:
+    """Name the exercise, unless the sentence does so itself."""
+    return sentence if name in sentence else f"{name}: {sentence}"

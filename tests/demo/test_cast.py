@@ -217,6 +217,6 @@ def test_an_untold_problem_and_a_failed_grader_are_never_as_expected():
 
 def test_the_headline_tells_the_submissions_own_story():
     expectation = expect(["a", "b"], zero=["b"])
-    assert headline(expectation, graded(exercise("a", 2), exercise("b", 0, "b hangs."))) == "b: b hangs."
+    assert headline(expectation, graded(exercise("a", 2), exercise("b", 0, "b hangs."))) == "b hangs."
     assert headline(expectation, graded(exercise("a", 2), exercise("b", 2))) == "Everything passes."
     assert headline(expectation, graded(exercise("a", 2), problems=["No JSON.\nSave it."])) == "No JSON."
