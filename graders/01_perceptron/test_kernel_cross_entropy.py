@@ -7,6 +7,8 @@ from gradschool.grading import expect_close, tolerance
 
 # (n_rows, n_classes): one, then odd sizes around workgroups of 32, 64 and 256 and far past them.
 CASES = [(1, 1), (7, 2), (9, 10), (4, 33), (2, 63), (3, 64), (5, 65), (2, 257), (3, 515)]
+# Columns of both parities, in the upper half of every usual workgroup and past its end.
+LATE = [31, 41, 70, 141, 191, 259, 300]
 SCALE = float(np.float32(0.37))
 
 
@@ -41,13 +43,13 @@ def wide_spread(rng):
 
 
 def rows_far_apart(rng):
-    return normal(rng, 3, 67) + np.float32([[1000], [0], [-1000]]), np.int32([3, 66, 64])
+    return normal(rng, 3, 67) + np.float32([[-1000], [1000], [0]]), np.int32([3, 66, 64])
 
 
 def late_maximum(rng):
-    logits = normal(rng, 5, 301)
-    logits[np.arange(5), [40, 70, 140, 260, 300]] = 120
-    return logits, np.int32([40, 3, 140, 299, 65])
+    logits = normal(rng, len(LATE), 301)
+    logits[np.arange(len(LATE)), LATE] = 120
+    return logits, np.int32([31, 3, 70, 299, 65, 259, 0])
 
 
 EXTREMES = [edge_labels, shifted_up, shifted_down, wide_spread, rows_far_apart, late_maximum]
