@@ -50,7 +50,7 @@ class Caller:
         if problem is not None:
             channel.send(Raised(order.id, problem, side))
             return
-        changed = [place for place, old in zip(places, before, strict=True) if fingerprint(place[1]) != old]
+        changed = [place for place, old in zip(places, before, strict=True) if _differs(place[1], old)]
         message, sent = _pack(order, value, changed, side)
         try:
             channel.send(message, sent)
@@ -80,11 +80,22 @@ def fingerprint(value: Any, depth: int = 0) -> Any:
     if depth < 40 and isinstance(value, tuple | list):
         return (type(value).__name__, *(fingerprint(item, depth + 1) for item in value))
     if depth < 40 and isinstance(value, dict):
-        return ("dict", *((repr(key), fingerprint(item, depth + 1)) for key, item in value.items()))
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return (type(value).__name__, repr(value))
+        return ("dict", *((_text_of(key), fingerprint(item, depth + 1)) for key, item in value.items()))
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return (type(value).__name__, repr(value) if type(value) is float else value)
     # A generator's stream moves on by being used, and functions have nothing to change.
     return type(value).__name__
+
+
+def _differs(value: Any, before: Any) -> bool:
+    try:
+        return fingerprint(value) != before
+    except Exception:  # whatever was put into it does not even compare
+        return True
+
+
+def _text_of(key: Any) -> Any:
+    return key if type(key) in (str, int) else type(key).__name__
 
 
 def _pack(

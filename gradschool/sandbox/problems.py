@@ -52,6 +52,8 @@ def _text(error: BaseException) -> str:
     try:
         if isinstance(error, SyntaxError):
             return _clean(str(error.msg), _MAX_TEXT)
+        if isinstance(error, SystemExit) and error.code is None:
+            return ""
         return _clean(str(error), _MAX_TEXT)
     except BaseException:
         return ""

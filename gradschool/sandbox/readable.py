@@ -49,6 +49,8 @@ def python_folders() -> tuple[Path, ...]:
     folders = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix, sys.base_exec_prefix)]
     folders += [*site.getsitepackages(), *user_site(), str(PACKAGE_DIR)]
+    # Not all of sys.path: an editable install puts the whole course on it.
+    folders += [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
     folders += ["/nix/store"] if sys.base_prefix.startswith("/nix/store") else []
     return tuple(_unique(folders))
 

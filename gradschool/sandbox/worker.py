@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import os
+import random
 import sys
 import types
 from typing import Any
+
+import numpy as np
 
 import gradschool
 from gradschool.errors import WireError
@@ -52,6 +55,9 @@ class Worker:
         """Make this process look like a fresh notebook."""
         sys.modules["__main__"] = self._module
         sys.argv = ["notebook"]
+        # Every worker starts at the same point; a result does not depend on luck.
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
         inert.install([*_HARMLESS, *_notebook_names()])
         self._namespace["display"] = self._namespace["get_ipython"] = inert.Inert()
         self._attempts.install(tuple(str(folder) for folder in python_folders()))
@@ -71,10 +77,9 @@ class Worker:
                 self._channel.send(Functions(self._functions()))
 
     def _functions(self) -> tuple[str, ...]:
-        names = [
-            name for name, value in self._namespace.items() if callable(value) and not name.startswith("__")
-        ]
-        return tuple(name[:200] for name in names if isinstance(name, str))[:5_000]
+        own = (name for name in self._namespace if isinstance(name, str) and not name.startswith("__"))
+        short = (name for name in own if len(name) <= 200 and callable(self._namespace[name]))
+        return tuple(name for name in short if type(self._namespace[name]) is not inert.Inert)[:5_000]
 
     def _run_cell(self, order: RunCell) -> CellDone:
         capture = Capture(self._attempts)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import random
 import select
 import signal
 import socket
@@ -92,9 +91,6 @@ def _warm_up(preload: tuple[str, ...]) -> None:
             import_module(name)
     small = np.ones((8, 8), np.float32)
     np.linalg.inv(small @ small + np.eye(8))
-    # Equal starting points in every child: results do not depend on when it was forked.
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
     python_folders()
     gc.collect()
     gc.freeze()
