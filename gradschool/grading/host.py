@@ -26,7 +26,7 @@ CONFIG = Path(__file__).with_name("pytest.ini")
 _ARGS = (
     "-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:warnings", "-p", "no:faulthandler",
     "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:doctest",
-    "--capture=no", "--assert=plain", "--noconftest", "-q",
+    "--capture=no", "--assert=plain", "--noconftest", "--tb=native", "-q",
 )  # fmt: skip
 
 
@@ -80,11 +80,11 @@ class Host:
         """Every collected case, in order."""
         return [item for item in self._session.items if isinstance(item, pytest.Function)]
 
-    def run(self, item: pytest.Function, *, last: bool = False) -> CaseResult:
+    def run(self, item: pytest.Function) -> CaseResult:
         """Run one case and return what came of it."""
-        following = None if last else item
         with self._quiet():
-            reports = runtestprotocol(item, log=False, nextitem=following)
+            # Without a next item everything is torn down: the next case may be any.
+            reports = runtestprotocol(item, log=False, nextitem=None)
         test, case = split_name(item)
         for report in reports:
             if report.failed:

@@ -23,7 +23,8 @@ from gradschool.grading.reference import load_reference
 from gradschool.pack import Stage
 
 Answers = list[tuple[Any, ...]]
-RunLaunch = Callable[[str, Launch], tuple[Mapping[str, np.ndarray], tuple[str, ...]]]
+LaunchOutcome = tuple[Mapping[str, np.ndarray], tuple[str, ...]]
+RunLaunch = Callable[[str, Launch], LaunchOutcome]
 
 
 class Namer:
@@ -39,6 +40,9 @@ class Namer:
         self._stage = stage
         self._run_launch = run_launch
         self._modules: dict[str, Any] = {}
+        # What the reference answers to the evidence at hand, by the evidence's identity.
+        self._right: dict[int, Answers] = {}
+        self._safe: dict[int, LaunchOutcome] = {}
 
     @cached_property
     def catalogue(self) -> list[Misconception]:
@@ -64,9 +68,11 @@ class Namer:
 
         Args:
             exercise: The exercise that failed.
-            failed: What each failed test saw.
-            others: What the exercise's other tests saw; they break ties.
+            failed: What each failed case saw.
+            others: What the exercise's other cases saw; they break ties.
         """
+        self._right.clear()
+        self._safe.clear()
         candidates = [item for item in self.catalogue if item.exercise == exercise]
         best, best_rank = None, (0, 0)
         for item in candidates:
@@ -97,16 +103,26 @@ class Namer:
         calls = evidence.calls
         if not any(call.name == item.exercise for call in calls):
             return False, False
-        wrong = self._replay(calls, self._module(item))
-        right = self._replay(calls, self._module(None))
-        differs = False
-        for call, theirs, ours in zip(calls, wrong, right, strict=True):
+        module, differs = self._module(item), False
+        answers: Answers = []
+        for call, right in zip(calls, self._right_answers(evidence), strict=True):
+            answers.append(_answer(call, answers, calls, module))
             if call.name != item.exercise:
                 continue
-            if not _same_answer((call.value, call.raised, call.mutated), theirs, call.name):
+            if not _same_answer((call.value, call.raised, call.mutated), answers[-1], call.name):
                 return False, False
-            differs = differs or not _same_answer(theirs, ours, call.name)
+            differs = differs or not _same_answer(answers[-1], right, call.name)
         return True, differs
+
+    def _right_answers(self, evidence: Evidence) -> Answers:
+        """The reference's answers, computed once for all candidates."""
+        if id(evidence) not in self._right:
+            module = self._module(None)
+            answers: Answers = []
+            for call in evidence.calls:
+                answers.append(_answer(call, answers, evidence.calls, module))
+            self._right[id(evidence)] = answers
+        return self._right[id(evidence)]
 
     def _module(self, item: Misconception | None) -> Any:
         key = item.id if item else ""
@@ -120,13 +136,6 @@ class Namer:
 
         return remove_markers(self._functions[item.exercise])
 
-    def _replay(self, calls: Sequence[Call], module: Any) -> Answers:
-        """Answer every call with `module`'s functions, passing its own caches on."""
-        answers: Answers = []
-        for call in calls:
-            answers.append(_answer(call, answers, calls, module))
-        return answers
-
     def _compare_launches(self, item: Misconception, evidence: Evidence) -> tuple[bool, bool]:
         launches = [launch for launch in evidence.launches if launch.file == item.exercise]
         if not launches:
@@ -138,7 +147,10 @@ class Namer:
             theirs, hazards = self._run_launch(wrong, launch)
             if hazards != launch.hazards or not same(dict(theirs), dict(launch.outputs)):
                 return False, False
-            ours, safe = self._run_launch(source, launch)
+            key = id(launch)
+            if key not in self._safe:
+                self._safe[key] = self._run_launch(source, launch)
+            ours, safe = self._safe[key]
             differs = differs or hazards != safe or not same(dict(theirs), dict(ours))
         return True, differs
 

@@ -98,7 +98,6 @@ class GradingSession:
         files: SubmissionFiles,
         *,
         only: Sequence[str] = (),
-        stop_early: bool = False,
     ) -> SubmissionRecord:
         """Grade a submission that was read already.
 
@@ -107,8 +106,6 @@ class GradingSession:
             stage: Stage of the submission.
             files: The submission as data.
             only: Exercises to judge; default all.
-            stop_early: Stop judging an exercise at its first failed test; for proving that
-                a wrong answer is caught, where the rest of its score does not matter.
         """
         started = time.monotonic()
         bench = self.bench(stage.id)
@@ -124,7 +121,7 @@ class GradingSession:
                 seed=self.options.seed,
             )
             exercises = [
-                self._judge(bench, exercise.id, stop_early)
+                self._judge(bench, exercise.id)
                 for exercise in stage.exercises
                 if not only or exercise.id in only
             ]
@@ -182,13 +179,13 @@ class GradingSession:
         info = self._gpu.info
         return DeviceRecord(name=info.name, kind=info.kind, driver=info.driver)
 
-    def _judge(self, bench: StageBench, exercise: str, stop_early: bool) -> ExerciseRecord:
+    def _judge(self, bench: StageBench, exercise: str) -> ExerciseRecord:
         tests: list[TestRecord] = []
-        failed, passed = [], []
+        failed: list[Evidence] = []
+        passed: list[Evidence] = []
         for name, items in bench.tests_of(exercise):
-            worst, evidence = _run_test(bench, items)
+            worst = _run_test(bench, items, failed, passed)
             points = bench.points[name]
-            (passed if worst is None else failed).append(evidence)
             tests.append(
                 TestRecord(
                     name=name,
@@ -198,8 +195,6 @@ class GradingSession:
                     message="" if worst is None else worst.message,
                 )
             )
-            if stop_early and worst is not None:
-                break
         found = bench.namer.name(exercise, failed, passed) if failed else None
         message = next((test.message for test in tests if test.message), "")
         return ExerciseRecord(
@@ -212,15 +207,18 @@ class GradingSession:
         )
 
 
-def _run_test(bench: StageBench, items: Sequence[Any]) -> tuple[CaseResult | None, Evidence]:
-    """Run every case of a test; return its first failure and what that case saw."""
-    evidence = Evidence()
+def _run_test(
+    bench: StageBench, items: Sequence[Any], failed: list[Evidence], passed: list[Evidence]
+) -> CaseResult | None:
+    """Run every case of a test and return the first failure; later cases still tell mistakes apart."""
+    worst = None
     for item in items:
         evidence = bench.plugin.bench.fresh_evidence()
         result = bench.host.run(item)
-        if result.outcome != "passed":
-            return result, evidence
-    return None, evidence
+        (passed if result.outcome == "passed" else failed).append(evidence)
+        if result.outcome != "passed" and worst is None:
+            worst = result
+    return worst
 
 
 class WorkerFunctions:
