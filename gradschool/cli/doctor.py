@@ -44,7 +44,9 @@ def examine() -> dict[str, Any]:
         "device": device,
         "sandbox": _sandbox(),
         "versions": _versions(),
-        "extras": {extra: [name for name in names if not _installed(name)] for extra, names in EXTRAS.items()},
+        "extras": {
+            extra: [name for name in names if not _installed(name)] for extra, names in EXTRAS.items()
+        },
         "course": _course(),
     }
 
@@ -103,7 +105,9 @@ def _course() -> dict[str, Any]:
         pass
     here = Path.cwd()
     for folder in (here, here / "assignments", *here.parents):
-        stages = sorted(path.name for path in folder.glob("*") if STAGE_ID.fullmatch(path.name) and path.is_dir())
+        stages = sorted(
+            path.name for path in folder.glob("*") if STAGE_ID.fullmatch(path.name) and path.is_dir()
+        )
         if stages:
             return {"root": str(folder), "kind": "assignments", "stages": stages}
     return {"root": "", "kind": "none", "stages": []}
@@ -136,7 +140,11 @@ def _device_lines(device: dict[str, Any]) -> list[str]:
     lines = []
     if "name" in device:
         kinds = {"gpu": "a real GPU", "software": "a software driver", "interpreter": "no driver"}
-        lines += [f"{device['name']} ({kinds[device['kind']]})", device["driver"], f"Why this one: {device['why']}"]
+        lines += [
+            f"{device['name']} ({kinds[device['kind']]})",
+            device["driver"],
+            f"Why this one: {device['why']}",
+        ]
         lines += device["notes"]
     if "first_kernel_ms" in device:
         lines.append(f"A first kernel took {device['first_kernel_ms']:.0f} ms and gave the right numbers.")

@@ -7,6 +7,7 @@ limits, whatever the device at hand would put up with.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,10 +83,8 @@ def check_kernel(source: str, filename: str, entry: str = "main") -> CheckedKern
             help=f"The kernel starts at `@compute @workgroup_size(64) fn {entry}(...)`.",
             filename=filename,
         )
-    size = (*point.workgroup_size, 1, 1)[:3]
-    return CheckedKernel(
-        source, filename, entry, size, _bindings(module, filename), module
-    )
+    x, y, z = (*point.workgroup_size, 1, 1)[:3]
+    return CheckedKernel(source, filename, entry, (x, y, z), _bindings(module, filename), module)
 
 
 def check_bindings(kernel: CheckedKernel, layout: Layout, names: Mapping[int, str]) -> None:
@@ -144,8 +143,9 @@ def _compile(source: str, filename: str) -> Any:
     try:
         return compile_wgsl(source, filename)
     except WgslError as error:
-        text = str(error).partition("\n  = help:")[0] if error.help else str(error)
-        text = text.removesuffix(f"help: {error.help}").rstrip(" =\n") if error.help else text
+        text = str(error)
+        if error.help:
+            text = re.sub(r"\n\s*(= )?help: .*", "", text, flags=re.DOTALL)
         raise KernelCompileError(
             text, help=error.help, filename=filename, line=error.line or None, column=error.column or None
         ) from None
@@ -164,5 +164,6 @@ def _bindings(module: Any, filename: str) -> dict[int, tuple[BindingKind, str]]:
                 help="Copy the @binding lines back from the assignment.",
                 filename=filename,
             )
-        found[binding.binding] = (binding.kind, binding.name)
+        kind = "uniform" if binding.address_space == "uniform" else binding.access
+        found[binding.binding] = (kind, binding.name)
     return found

@@ -76,41 +76,43 @@ def open_backend(choice: Choice | None = None) -> Backend:
         return _open_interpreter(error.message, error.help)
 
 
-def _open_interpreter(why: str, advice: str = "") -> Backend:
+def interpreter_info(why: str = "", advice: str = "") -> DeviceInfo:
+    """Describe the built-in interpreter."""
     import numpy as np
 
     from gradschool import __version__
-    from gradschool.gpu.interpreter_backend import InterpreterBackend
 
-    notes = ["Kernels run on the CPU, in NumPy: right for learning and for grades, slow for training."]
-    driver = f"gradschool {__version__}, NumPy {np.__version__}"
-    info = DeviceInfo(
+    return DeviceInfo(
         name="built-in WGSL interpreter",
         kind="interpreter",
-        driver=driver,
+        driver=f"gradschool {__version__}, NumPy {np.__version__}",
         why=why,
-        notes=notes,
+        notes=["Kernels run on the CPU, in NumPy: right for learning and for grades, slow for training."],
         advice=advice,
     )
-    return InterpreterBackend(info)
+
+
+def _open_interpreter(why: str, advice: str = "") -> Backend:
+    from gradschool.gpu.interpreter_backend import InterpreterBackend
+
+    return InterpreterBackend(interpreter_info(why, advice))
 
 
 _lock = threading.Lock()
-_shared: tuple[int, Choice, Backend] | None = None
+_shared: dict[tuple[int, Choice], Backend] = {}
 
 
 def default_backend() -> Backend:
     """Return this process's device, opened on first use.
 
     A device does not survive `fork` (a child that uses its parent's hangs), and a
-    changed environment asks for another, so both open a fresh one.
+    changed environment asks for another, so each process and choice has its own.
     """
-    global _shared
-    choice = read_choice()
+    key = (os.getpid(), read_choice())
     with _lock:
-        if _shared is None or _shared[:2] != (os.getpid(), choice):
-            _shared = (os.getpid(), choice, open_backend(choice))
-        return _shared[2]
+        if key not in _shared or not _shared[key].alive:
+            _shared[key] = open_backend(key[1])
+        return _shared[key]
 
 
 def device_info() -> DeviceInfo:

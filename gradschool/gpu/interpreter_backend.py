@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradschool.errors import KernelError, KernelTimeout
+from gradschool.errors import KernelError
 from gradschool.gpu.backend import MAX_BUFFER_BYTES, Buffer, Layout, padded
+from gradschool.gpu.interpret import run_kernel
 
 if TYPE_CHECKING:
     from gradschool.gpu.checked import CheckedKernel
@@ -63,10 +64,10 @@ class InterpreterBackend:
         """Run a kernel over the buffers; it starts from unset workgroup memory anyway."""
         if 0 in workgroups:
             return
-        kernel = program.kernel
-        result = run_module(
-            kernel, {index: buffers[index].handle for index, _ in program.layout}, workgroups, max_steps
-        )
+        from gradschool.wgsl import BufferIn
+
+        given = {index: BufferIn(buffers[index].handle) for index, _ in program.layout}
+        result = run_kernel(program.kernel, given, workgroups, max_steps=max_steps)
         for index, kind in program.layout:
             if kind == "read_write":
                 buffers[index].handle[:] = result.buffers[index]

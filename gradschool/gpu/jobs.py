@@ -18,14 +18,15 @@ from gradschool.errors import KernelLimitError
 from gradschool.gpu.backend import MAX_BUFFER_BYTES, Backend, BindingKind, Buffer, Layout
 from gradschool.gpu.checked import CheckedKernel, check_bindings, check_kernel
 from gradschool.gpu.device import DeviceInfo
+from gradschool.gpu.interpret import DEFAULT_MAX_STEPS, interpret_job
 
 MAX_REPEATS = 8
 MAX_TOTAL_BYTES = 256 << 20
 """Bytes of all buffers of one job; a grader's cases need a thousandth of it."""
 
-DEFAULT_MAX_STEPS = 50_000_000
-"""Work the interpreter may do for one run; see `Module.run`."""
+MAX_WORKGROUPS = 65_535
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
 _Axis = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -54,6 +55,10 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         filename: The learner's file, for messages.
+        workgroups: How many to launch per axis, unless `invocations` is given.
+        invocations: Invocations to cover per axis, whatever workgroup size the kernel has;
+            so the caller need not read the learner's text.
+        spare_workgroups: Launched along x on top of what `invocations` needs.
         repeats: Runs on the same buffers, one after the other.
         fresh: Write the bytes given again before each run, instead of going on with what
             the last one left.
@@ -61,13 +66,15 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         detect: Whether the interpreter looks for races and undefined reads; on a machine
             whose device is the interpreter, `device` jobs run without.
         poison: Fill workgroup memory with garbage before each run on a device.
-        max_steps: Bound on the interpreter's work per run.
+        max_steps: Loop iterations the interpreter runs before it takes a kernel to be endless.
     """
 
     filename: str
     source: str
     bindings: Annotated[list[JobBinding], msgspec.Meta(max_length=32)]
-    workgroups: tuple[_Axis, _Axis, _Axis]
+    workgroups: tuple[_Axis, _Axis, _Axis] = (1, 1, 1)
+    invocations: tuple[_Count, _Count, _Count] | None = None
+    spare_workgroups: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     entry: str = "main"
     repeats: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPEATS)] = 1
     fresh: bool = False
@@ -80,6 +87,23 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def layout(self) -> Layout:
         """The explicit bind-group layout."""
         return tuple(sorted((binding.index, binding.kind) for binding in self.bindings))
+
+    def launch_size(self, workgroup_size: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The workgroups to launch for a kernel of this `workgroup_size`.
+
+        Raises:
+            KernelLimitError: An axis needs more than WebGPU's 65,535.
+        """
+        if self.invocations is None:
+            return self.workgroups
+        x, y, z = (-(-n // size) for n, size in zip(self.invocations, workgroup_size, strict=True))
+        x += self.spare_workgroups
+        if max(x, y, z) > MAX_WORKGROUPS:
+            raise KernelLimitError(
+                f"{self.filename} would need {max(x, y, z):,} workgroups on one axis; WebGPU allows {MAX_WORKGROUPS:,}.",
+                help="Use a larger @workgroup_size.",
+            )
+        return x, y, z
 
 
 class JobFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +132,9 @@ class JobResult:
     Attributes:
         buffers_after: Per repeat, bytes of every storage binding by index, read-only
             ones too, so that the caller can prove them unchanged.
-        written: Per binding index, which bytes the kernel wrote (`interpret` only).
+        written: Per binding index, which 4-byte words the first run wrote; only from the
+            interpreter, and only with `detect`.
+        findings: What the interpreter saw in the first run.
     """
 
     buffers_after: list[dict[int, np.ndarray]]
@@ -133,9 +159,7 @@ def execute(job: KernelJob, buffers: Mapping[int, np.ndarray], backend: Backend)
         KernelTimeout: The interpreter's step budget ran out.
         KernelError: Buffers and bindings do not match.
     """
-    _check_buffers(job, buffers)
-    kernel = check_kernel(job.source, job.filename, job.entry)
-    check_bindings(kernel, job.layout, {binding.index: binding.name for binding in job.bindings})
+    kernel = _prepare(job, buffers)
     if job.mode == "interpret":
         return _interpret(job, kernel, buffers)
     return _on_device(job, kernel, buffers, backend)
@@ -143,9 +167,14 @@ def execute(job: KernelJob, buffers: Mapping[int, np.ndarray], backend: Backend)
 
 def run_interpreted(job: KernelJob, buffers: Mapping[int, np.ndarray]) -> JobResult:
     """Run a job in the interpreter, in this process: for our own kernels, never a learner's."""
+    return _interpret(job, _prepare(job, buffers), buffers)
+
+
+def _prepare(job: KernelJob, buffers: Mapping[int, np.ndarray]) -> CheckedKernel:
     _check_buffers(job, buffers)
     kernel = check_kernel(job.source, job.filename, job.entry)
-    return _interpret(job, kernel, buffers)
+    check_bindings(kernel, job.layout, {binding.index: binding.name for binding in job.bindings})
+    return kernel
 
 
 def _check_buffers(job: KernelJob, buffers: Mapping[int, np.ndarray]) -> None:
@@ -163,10 +192,34 @@ def _check_buffers(job: KernelJob, buffers: Mapping[int, np.ndarray]) -> None:
             raise KernelLimitError(f"{job.filename}: buffer {index} is not a row of bytes.")
 
 
+def _interpret(job: KernelJob, kernel: CheckedKernel, buffers: Mapping[int, np.ndarray]) -> JobResult:
+    from gradschool.gpu.device import interpreter_info
+
+    after, first = interpret_job(job, kernel, buffers)
+    findings = [
+        JobFinding(
+            kind=found.kind,
+            hard=found.hard,
+            line=found.line,
+            other_line=found.other_line or 0,
+            name=found.variable,
+            message=found.message,
+        )
+        for found in first.findings
+    ]
+    written = {}
+    for index, mask in first.written.items():
+        words = np.zeros(-(-buffers[index].nbytes // 4), np.bool_)
+        words[: mask.size] = mask[: words.size]
+        written[index] = words
+    return JobResult(after, kernel.workgroup_size, interpreter_info(), written, findings, first.steps)
+
+
 def _on_device(
     job: KernelJob, kernel: CheckedKernel, buffers: Mapping[int, np.ndarray], backend: Backend
 ) -> JobResult:
     program = backend.compile(kernel, job.layout)
+    groups = job.launch_size(kernel.workgroup_size)
     storage = [binding.index for binding in job.bindings if binding.kind != "uniform"]
     after: list[dict[int, np.ndarray]] = []
     made: dict[int, Buffer] = {}
@@ -177,7 +230,7 @@ def _on_device(
             if repeat == 0 or job.fresh:
                 for index, array in buffers.items():
                     backend.write(made[index], array)
-            backend.dispatch(program, made, job.workgroups, poison=job.poison, max_steps=job.max_steps)
+            backend.dispatch(program, made, groups, poison=job.poison, max_steps=job.max_steps)
             after.append(dict(zip(storage, backend.read([made[index] for index in storage]), strict=True)))
     finally:
         for buffer in made.values():

@@ -10,13 +10,11 @@ import numpy as np
 
 from gradschool.contract import ArraySpec, Contract, parse_contract
 from gradschool.errors import KernelCompileError, KernelError, PackError
+from gradschool.gpu.arguments import check_array, check_param, pack_params
 from gradschool.gpu.arrays import DeviceArray
-from gradschool.gpu.backend import Backend, Buffer, Layout
+from gradschool.gpu.backend import Backend, BindingKind, Buffer, Layout
 from gradschool.gpu.checked import check_bindings, check_kernel, decode_source
 from gradschool.gpu.device import default_backend
-
-_RANGES = {"u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1)}
-_NUMPY = {"f32": "<f4", "i32": "<i4", "u32": "<u4"}
 
 
 def load_kernel(path: str | Path, *, contract: Contract | None = None) -> Kernel:
@@ -124,7 +122,7 @@ class Kernel:
         given: dict[str, float] = {}
         for name, value in values.items():
             if name in specs:
-                arrays[name] = _check_array(value, specs[name], self.contract.name)
+                arrays[name] = check_array(value, specs[name], self.contract.name)
             elif name in types:
                 given[name] = check_param(value, name, types[name], self.contract.name)
             elif any(name == spec.name for spec in self.contract.outputs):
@@ -234,10 +232,12 @@ class _Launch:
 
 def layout_of(contract: Contract) -> Layout:
     """Return the explicit bind-group layout that `contract` states."""
-    layout = [(spec.binding, "read" if spec.role == "input" else "read_write") for spec in contract.arrays]
+    layout: list[tuple[int, BindingKind]] = [
+        (spec.binding, "read" if spec.role == "input" else "read_write") for spec in contract.arrays
+    ]
     if contract.params_binding is not None:
         layout.append((contract.params_binding, "uniform"))
-    return tuple(sorted(layout))  # type: ignore[return-value]
+    return tuple(sorted(layout))
 
 
 def workgroup_size(source: str, filename: str, entry: str = "main") -> tuple[int, int, int]:
@@ -249,65 +249,6 @@ def workgroup_size(source: str, filename: str, entry: str = "main") -> tuple[int
     return check_kernel(source, filename, entry).workgroup_size
 
 
-def pack_params(contract: Contract, params: Mapping[str, float]) -> np.ndarray:
-    """Return the bytes of the uniform `Params`: scalars in order, padded to 16.
-
-    Raises:
-        KernelError: A value does not fit the field's type.
-    """
-    fields = [(name, _NUMPY[kind]) for name, kind in contract.fields]
-    packed = np.zeros(max(16, -(-4 * len(fields) // 16) * 16), np.uint8)
-    for i, (name, kind) in enumerate(contract.fields):
-        value = check_param(params[name], name, kind, contract.name)
-        packed[4 * i : 4 * i + 4] = np.array([value], _NUMPY[kind]).view(np.uint8)
-    return packed
-
-
-def check_param(value: Any, name: str, kind: str, kernel: str) -> float:
-    """Return `value` as a number that fits a `Params` field of type `kind`.
-
-    Raises:
-        KernelError: It is no number, or does not fit.
-    """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise KernelError(f"{kernel}: {name} is {type(value).__name__}; it must be one number ({kind}).")
-    if kind == "f32":
-        return float(value)
-    low, high = _RANGES[kind]
-    if value != value or value != int(value) or not low <= value <= high:
-        raise KernelError(
-            f"{kernel}: {name} = {value} does not fit {kind}, a whole number from {low} to {high}."
-        )
-    return int(value)
-
-
-def _check_array(value: Any, spec: ArraySpec, kernel: str) -> Any:
-    """Return a contiguous NumPy array or a live `DeviceArray` of the right dtype."""
-    wanted = np.dtype(spec.numpy_dtype)
-    if isinstance(value, DeviceArray):
-        if value.dtype != wanted:
-            raise KernelError(f"{kernel}: {spec.name} is {value.dtype} on the device; it must be {wanted}.")
-        return value
-    if not isinstance(value, np.ndarray):
-        raise KernelError(
-            f"{kernel}: {spec.name} is {_kind_of(value)}; it must be a NumPy array.",
-            help=f"Write np.asarray({spec.name}, dtype=np.{wanted}).",
-        )
-    if value.dtype != wanted:
-        raise KernelError(
-            f"{kernel}: {spec.name} has dtype {value.dtype}, but WGSL's {spec.dtype} is {wanted}.",
-            help=f"Pass {spec.name}.astype(np.{wanted}).",
-        )
-    # Slices and transposes are laid out anew: a kernel sees rows one after the other.
-    return np.ascontiguousarray(value).reshape(value.shape)
-
-
-def _kind_of(value: Any) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
-
-
 def _read_contract(source: str, filename: str) -> Contract:
     try:
         return parse_contract(source, filename)
@@ -317,3 +258,6 @@ def _read_contract(source: str, filename: str) -> Contract:
             help="Copy the header back from the assignment; write below the bindings.",
             filename=filename,
         ) from None
+
+
+__all__ = ["Kernel", "layout_of", "load_kernel", "pack_params", "workgroup_size"]

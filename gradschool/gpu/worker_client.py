@@ -51,7 +51,6 @@ class GpuWorker:
         self._process: LockedProcess | None = None
         self._channel: Channel[Opened | Done | Refused] | None = None
         self._info: DeviceInfo | None = None
-        self._runs = 0
         self._submissions = 0
 
     @property
@@ -87,7 +86,7 @@ class GpuWorker:
         self._channel = Channel(
             process.stream, Protocol(Opened | Done | Refused), MAX_TOTAL_BYTES * MAX_REPEATS
         )
-        self._runs = self._submissions = 0
+        self._submissions = 0
         try:
             self._open()
         except BaseException:
@@ -119,19 +118,15 @@ class GpuWorker:
             DeviceError: The device failed.
         """
         self.start()
-        was_used = self._runs > 0
         try:
             return self._run(job, buffers, timeout_s)
         except KernelCrashed:
-            # Another kernel may have left the driver in a bad state: blame this one only
-            # if it also fails alone.
-            if not was_used:
-                raise
+            # Another kernel may have left the driver in a bad state, or the machine was
+            # short of memory: blame this one only if it also fails alone.
             self.start()
             return self._run(job, buffers, timeout_s)
 
     def _run(self, job: KernelJob, buffers: Mapping[int, np.ndarray], timeout_s: float) -> JobResult:
-        self._runs += 1
         arrays = [np.ascontiguousarray(buffers[binding.index]) for binding in job.bindings]
         try:
             answer, results = self._exchange(Run(job), arrays, timeout_s)
@@ -174,9 +169,10 @@ class GpuWorker:
         expected = len(answer.after) == job.repeats and all(
             sorted(r) == sorted(storage) for r in answer.after
         )
-        fits = len(results) == len(indices) + len(answer.written) and all(
-            array.dtype == np.uint8 and array.ndim == 1 and array.nbytes == sizes.get(index)
-            for index, array in zip([*indices, *answer.written], results, strict=False)
+        lengths = [sizes.get(index) for index in indices]
+        lengths += [-(-sizes.get(index, -1) // 4) for index in answer.written]
+        fits = [array.nbytes for array in results] == lengths and all(
+            array.dtype == np.uint8 and array.ndim == 1 for array in results
         )
         if not expected or not fits:
             self.close()

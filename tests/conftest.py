@@ -1,0 +1,26 @@
+"""Fixtures that more than one area of tests needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from gradschool.errors import DeviceError
+from gradschool.gpu.backend import Backend
+
+
+@pytest.fixture(scope="session")
+def wgpu_device() -> Iterator[Backend]:
+    """A device opened through wgpu; skips without a driver, fails where CI requires one."""
+    from gradschool.gpu.wgpu_setup import open_device
+
+    try:
+        backend = open_device("auto")
+    except DeviceError as error:
+        if os.environ.get("GRADSCHOOL_REQUIRE_WGPU"):
+            pytest.fail(f"GRADSCHOOL_REQUIRE_WGPU is set, and there is no device: {error}")
+        pytest.skip(f"no wgpu device: {error.message}")
+    yield backend
+    backend.close()
