@@ -63,6 +63,12 @@ class CallChecker(ExprChecker):
         for arg, param in zip(e.args, decl.params, strict=True):
             self.value(arg)
             self.convert(arg, param.ty, f"argument {param.name} of {decl.name}")
+            if isinstance(param.ty, Ptr) and not _whole(arg):
+                self.fail(
+                    "a pointer argument must point to a whole variable",
+                    arg,
+                    "pass & of the variable and the index beside it (drivers crash on pointers to parts)",
+                )
         e.how, e.target = "function", decl
         if self.function is None:
             self.fail("a function cannot be called in a constant expression", e)
@@ -270,6 +276,17 @@ class CallChecker(ExprChecker):
         if all(a.const is not None for a in e.args):
             e.const = tuple(a.const for a in e.args)
             e.stage = max((a.stage for a in e.args), default=CONST)
+
+
+def _whole(e: ast.Expr) -> bool:
+    """Whether a pointer expression points to a whole variable."""
+    if isinstance(e, ast.Unary) and e.op == "&":
+        return isinstance(e.operand, ast.Ident) or (
+            isinstance(e.operand, ast.Unary) and _whole(e.operand.operand)
+        )
+    if isinstance(e, ast.Ident) and isinstance(e.decl, ast.Decl):
+        return e.decl.kind == "param" or (e.decl.init is not None and _whole(e.decl.init))
+    return False
 
 
 def _letters(args: list[ast.Expr]) -> list[str]:

@@ -112,6 +112,8 @@ class ModuleChecker(StatementChecker):
     def _member_size(self, f: ast.FieldDecl, ty: Type) -> tuple[int, int]:
         size, own = size_of(ty), align_of(ty)
         for a in f.attributes:
+            if a.name == "builtin":
+                continue
             if a.name not in ("align", "size"):
                 self.fail(f"a member has no attribute @{a.name} in a compute shader", a)
             n = self._attribute_number(a)
@@ -313,8 +315,7 @@ class ModuleChecker(StatementChecker):
     def _input(self, p, ty: Type, attributes: list[ast.Attribute]):
         names = [a for a in attributes if a.name == "builtin"]
         if isinstance(ty, Struct) and not names:
-            decl = self.globals[ty.name]
-            return [self._input_field(f) for f in decl.fields]
+            return [self._input_field(f) for f in self.globals[ty.name].fields]
         if len(names) != 1:
             self.fail(
                 f"parameter {p.name} of an entry point needs @builtin(...)",
@@ -324,7 +325,10 @@ class ModuleChecker(StatementChecker):
         return self._builtin_name(names[0], p, ty)
 
     def _input_field(self, f: ast.FieldDecl) -> str:
-        self.fail(f"member {f.name}: take built-in values as parameters, not in a struct", f)
+        names = [a for a in f.attributes if a.name == "builtin"]
+        if len(names) != 1:
+            self.fail(f"member {f.name} of an entry point's struct needs @builtin(...)", f)
+        return self._builtin_name(names[0], f, self.resolve(f.type_expr))
 
     def _builtin_name(self, a: ast.Attribute, p, ty: Type) -> str:
         word = a.args[0].name if len(a.args) == 1 and isinstance(a.args[0], ast.Ident) else ""

@@ -171,15 +171,25 @@ class FunctionEmitter(ExprEmitter):
         for root, name in self.used.items():
             self.out(f"{root} = rt.memories[{name!r}]")
         for decl, word in self.inputs.items():
-            for k, axis in enumerate("xyz"):
-                if isinstance(decl.ty, Vec):
-                    self.out(f"i_{decl.name}_{axis} = rt.inputs[{word!r}][{k}]")
-            if not isinstance(decl.ty, Vec):
-                self.out(f"i_{decl.name} = rt.inputs[{word!r}]")
-            elif decl.name in self.vector_inputs:
-                axes = ", ".join(f"i_{decl.name}_{axis}" for axis in "xyz")
-                self.out(f"i_{decl.name} = vec({axes})")
+            self._input(decl, word)
         return [f"def {self.name}({', '.join(params)}):", *self.lines, *body]
+
+    def _input(self, decl: Any, word: Any) -> None:
+        """Emit the names of a built-in value, before the body."""
+        name = f"i_{decl.name}"
+        if isinstance(decl.ty, Struct):
+            parts = [
+                f"vec(*rt.inputs[{w!r}])" if isinstance(f.type, Vec) else f"rt.inputs[{w!r}]"
+                for w, f in zip(word, decl.ty.fields, strict=True)
+            ]
+            self.out(f"{name} = ({', '.join(parts)},)")
+        elif not isinstance(decl.ty, Vec):
+            self.out(f"{name} = rt.inputs[{word!r}]")
+        else:
+            axes = [f"{name}_{axis}" for axis in "xyz"]
+            self.out(f"{', '.join(axes)} = rt.inputs[{word!r}]")
+            if decl.name in self.vector_inputs:
+                self.out(f"{name} = vec({', '.join(axes)})")
 
     @property
     def vector_inputs(self) -> set[str]:
@@ -194,13 +204,10 @@ class FunctionEmitter(ExprEmitter):
 
     def ex(self, e: ast.Expr) -> str:
         """Text of an expression; components of built-in values have names of their own."""
-        if (
-            isinstance(e, ast.Member)
-            and isinstance(e.base, ast.Ident)
-            and e.base.decl in self.inputs
-            and len(e.name) == 1
-        ):
-            return f"i_{e.base.name}_{e.name if e.name in 'xyz' else 'xyz'['rgb'.index(e.name)]}"
+        if isinstance(e, ast.Member) and isinstance(e.base, ast.Ident) and e.base.decl in self.inputs:
+            if isinstance(e.base.ty, Vec) and len(e.name) == 1:
+                k = "xyz".find(e.name) if e.name in "xyz" else "rgb".find(e.name)
+                return f"i_{e.base.name}_{'xyz'[k]}"
         return super().ex(e)
 
     # Statements.
@@ -416,8 +423,9 @@ class FunctionEmitter(ExprEmitter):
         self.loop_stack.pop()
         if continues:
             self.out(f"m = merge(i{n}, m, c{n})")
-        self.out("if m is False:")
-        self.out(" break")
+        if escapes(s.body):
+            self.out("if m is False:")
+            self.out(" break")
         if s.update is not None:
             self.region = head
             self.statement(s.update)

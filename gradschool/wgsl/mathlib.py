@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradschool.wgsl.numerics import comp, dot4, f2i, f16, f32, i32, u32, vec, where
+from gradschool.wgsl.numerics import comp, determinant, dot4, f2i, f16, f32, i32, transpose, u32, vec, where
 
 b_abs, b_ceil, b_floor, b_trunc, b_sqrt = np.abs, np.ceil, np.floor, np.trunc, np.sqrt
 b_round = np.rint
@@ -13,6 +13,7 @@ b_asin, b_acos, b_atan, b_atan2 = np.arcsin, np.arccos, np.arctan, np.arctan2
 b_asinh, b_acosh, b_atanh = np.arcsinh, np.arccosh, np.arctanh
 b_exp, b_exp2, b_log, b_log2, b_pow = np.exp, np.exp2, np.log, np.log2, np.power
 b_min, b_max = np.minimum, np.maximum
+b_transpose, b_determinant = transpose, determinant
 
 
 def b_sign(x):

@@ -281,17 +281,9 @@ class RaceLog:
 
     def _report_lanes(self, word, agent, other, line, other_line, stores, other_stores) -> None:
         run = self.run
-        self.run.report_race(
-            self.memory,
-            word,
-            run.describe_lane(agent - 1),
-            run.describe_lane(other - 1),
-            line,
-            other_line,
-            stores,
-            other_stores,
-            False,
-        )
+        across = bool(run.group_numbers[agent - 1] != run.group_numbers[other - 1])
+        a, b = run.describe_lane(agent - 1), run.describe_lane(other - 1)
+        run.report_race(self.memory, word, a, b, line, other_line, stores, other_stores, across)
 
     def _report_groups(self, word, agent, other, line, other_line, stores, other_stores) -> None:
         run = self.run
