@@ -6,7 +6,7 @@ import pytest
 
 from gradschool.sandbox import CellSource, Limits, Worker, Zygote, capabilities
 
-SHORT = Limits(call_s=1.5, cell_s=1.5, load_s=8.0)
+SHORT = Limits(call_s=10.0, cell_s=2.0, load_s=15.0)
 
 
 @pytest.fixture(scope="session")
