@@ -31,7 +31,7 @@ gs.start("01_perceptron")
 # %% [markdown]
 # ## 1.1 A neuron is a weighted vote
 #
-# Start with something smaller than digits. In 1936 Ronald Fisher published measurements of 150 iris flowers. Take two kinds, *setosa* and *versicolor*, and two numbers per flower: how long its sepals are and how long its petals are.
+# Start with something smaller than digits. In 1936 Ronald Fisher published measurements of 150 iris flowers. Take two kinds, *setosa* and *versicolor*, and two numbers per flower: how long and how wide its sepals are, the outer leaves of the blossom. Both are measured from the average flower, so $-0.4$ means 0.4 cm less than average.
 
 # %% tags=["demo"]
 import matplotlib.pyplot as plt
@@ -40,9 +40,16 @@ BLUE, ORANGE, INK, GREY = "#1f6fb2", "#c05e00", "#1f2933", "#8a949e"
 plt.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
 
 flowers, species = gs.load_iris()
-two_kinds = species < 2
-iris_x = flowers[two_kinds][:, [0, 2]]  # sepal length, petal length, in centimetres
-iris_y = np.where(species[two_kinds] == 0, -1, 1)  # setosa -1, versicolor +1
+
+
+def two_kinds(first, second):
+    """Return sepal length and width of two kinds, in cm from their average, and labels -1 and +1."""
+    chosen = (species == first) | (species == second)
+    x = flowers[chosen][:, :2]
+    return x - x.mean(axis=0), np.where(species[chosen] == first, -1, 1)
+
+
+iris_x, iris_y = two_kinds(0, 1)
 
 
 def draw_flowers(ax, x, y, names=("setosa", "versicolor")):
@@ -52,7 +59,7 @@ def draw_flowers(ax, x, y, names=("setosa", "versicolor")):
 
 fig, ax = plt.subplots(figsize=(6, 4))
 draw_flowers(ax, iris_x, iris_y)
-ax.set(xlabel="sepal length [cm]", ylabel="petal length [cm]", title="100 flowers, two kinds")
+ax.set(xlabel="sepal length [cm]", ylabel="sepal width [cm]", title="100 flowers, two kinds")
 ax.legend(frameon=False)
 fig.tight_layout()
 
@@ -197,7 +204,7 @@ def learn_line(x, y, max_epochs):
     return lines, corrections
 
 
-order = np.random.default_rng(1).permutation(100)
+order = np.random.default_rng(2).permutation(100)
 lines, corrections = learn_line(iris_x[order], iris_y[order], max_epochs=50)
 last_w, last_b = lines[-1]
 iris_epochs = len(corrections)
@@ -210,16 +217,17 @@ for ax, i in zip(axes.flat, shown, strict=False):
     w, b = lines[i]
     ax.axline((0, -b / w[1]), slope=-w[0] / w[1], color=INK, linewidth=1.5)  # where the score is 0
     n_wrong = np.sum(iris_y * (iris_x @ w + b) <= 0)
-    ax.set(xlim=(4, 7.3), ylim=(0.5, 5.6), title=f"correction {i + 1}: {n_wrong} on the wrong side")
+    ax.set(xlim=(-1.4, 1.8), ylim=(-1.3, 1.5))
+    ax.set_title(f"after correction {i + 1}: {n_wrong} wrong", fontsize=11)
 for ax in axes[1]:
     ax.set_xlabel("sepal length [cm]")
 for ax in axes[:, 0]:
-    ax.set_ylabel("petal length [cm]")
+    ax.set_ylabel("sepal width [cm]")
 fig.tight_layout()
 print(f"epochs: {iris_epochs}, corrections: {sum(corrections)}, separated: {iris_separated}")
 
 # %% [markdown]
-# A handful of corrections were enough, all in the first epoch. Most flowers were looked at and left alone. Notice how a single correction can throw the line across all flowers, and the next one throws it back, a little less far.
+# A dozen corrections in a few hundred looks. At first the line swings wildly: one correction throws half of the flowers to the wrong side, the next brings almost all of them back. The weights grow longer with the corrections, so a later one turns the line less.
 #
 # ### Why does it ever stop?
 #
@@ -233,7 +241,7 @@ print(f"epochs: {iris_epochs}, corrections: {sum(corrections)}, separated: {iris
 #
 # $$k \le \left(\frac{R}{\gamma}\right)^2.$$
 #
-# The number of corrections is limited, however many flowers there are and in whatever order they come. What makes a problem hard is a thin gap (small $\gamma$), not many examples.
+# The number of corrections is limited, however many flowers there are and in whatever order they come. How many there are does depend on the order. What makes a problem hard is a thin gap (small $\gamma$), not many examples.
 #
 # **Question.** Where does the proof use that the machine leaves right answers alone?
 #
@@ -248,9 +256,7 @@ print(f"epochs: {iris_epochs}, corrections: {sum(corrections)}, separated: {iris
 # The other two kinds of iris, *versicolor* and *virginica*, overlap. No line separates them. What will the rule do?
 
 # %% tags=["demo"]
-other_kinds = species > 0
-other_x = flowers[other_kinds][:, [0, 2]]
-other_y = np.where(species[other_kinds] == 1, -1, 1)
+other_x, other_y = two_kinds(1, 2)
 _, other_corrections = learn_line(other_x[order], other_y[order], max_epochs=50)
 
 fig, ax = plt.subplots(figsize=(7, 3.5))
@@ -1116,17 +1122,17 @@ def loss_on(params, x, labels):
 
 start = {"w": np.zeros((64, 10)), "b": np.zeros(10)}
 start_loss, grads = one_batch(start, x_train, y_train)
-sizes = np.geomspace(0.03, 300, 60)
+sizes = np.geomspace(0.03, 3000, 80)
 after = [loss_on(sgd_step(start, grads, lr), x_train, y_train) for lr in sizes]
 
 fig, ax = plt.subplots(figsize=(6.5, 3.6))
 ax.semilogx(sizes, after, color=BLUE, linewidth=2)
 ax.axhline(start_loss, color=GREY, linestyle="--", linewidth=1)
-ax.annotate(f"before the step: {start_loss:.3f}", (0.035, start_loss + 0.08), color=INK)
+ax.annotate(f"before the step: {start_loss:.3f}", (0.035, start_loss + 0.2), color=INK)
 ax.set(
     xlabel="learning rate",
     ylabel="loss after one step [nats]",
-    ylim=(0, 6),
+    ylim=(0, 8),
     title="How far should one step go?",
 )
 fig.tight_layout()
@@ -1246,7 +1252,7 @@ print(f"accuracy on the training pictures {train_accuracy:.3f}, on the test pict
 #
 # ### What has it learned?
 #
-# The weights of a neuron have the shape of a picture: one weight per square. So look at them as pictures. Orange squares vote for the digit when they hold ink, blue squares vote against it.
+# The weights of a neuron have the shape of a picture: one weight per square. So look at them as pictures. Orange squares vote for the digit when they hold ink, purple squares vote against it.
 #
 # **Question.** What do you expect in the middle of the 0?
 
@@ -1260,7 +1266,7 @@ for digit, ax in enumerate(axes.flat):
 fig.colorbar(image, ax=axes, shrink=0.8, label="weight")
 
 # %% [markdown]
-# The middle of the 0 is the strongest vote against: whoever has ink there is no 0. Other digits are harder to recognise. A neuron does not draw its digit. It only looks for what sets that digit apart from the other nine.
+# The middle of the 0 is a strong vote against: whoever has ink there is no 0. Other digits are harder to recognise. A neuron does not draw its digit. It only looks for what sets that digit apart from the other nine.
 #
 # ### Where is it wrong?
 #
