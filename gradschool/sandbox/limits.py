@@ -43,6 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 GPU_LIMITS = Limits(
     address_space_bytes=4 * GIB,
     data_bytes=2 * GIB,
+    file_bytes=GIB,  # Mesa 25 keeps device memory in a memfd; it can write no other file
     n_files=256,
     cpu_s=3600,
     n_processes=None,  # a Vulkan driver starts threads

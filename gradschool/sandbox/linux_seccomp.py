@@ -2,7 +2,8 @@
 
 Two policies. `numpy` lists what a single-threaded numerical Python needs and
 refuses the rest. `gpu` allows what drivers need (they differ too much for a
-list) and refuses what reaches out: processes, sockets, tracing, kernel objects.
+list) and refuses what reaches out: processes, sockets, tracing, kernel objects. It
+may make a memfd: Mesa 25 keeps device memory in one, and crashes without.
 A refused call fails with EPERM, so Python raises PermissionError and the
 learner reads an ordinary message.
 """
@@ -41,7 +42,7 @@ recvfrom ptrace process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd p
 process_mrelease rt_sigqueueinfo rt_tgsigqueueinfo io_uring_setup io_uring_enter io_uring_register io_setup io_submit
 bpf perf_event_open userfaultfd mount umount2 pivot_root chroot unshare setns open_tree move_mount fsopen fsconfig
 fsmount fspick mount_setattr add_key request_key keyctl shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget
-semop semctl semtimedop mq_open mq_unlink mq_timedsend mq_timedreceive memfd_create memfd_secret setuid setgid setreuid
+semop semctl semtimedop mq_open mq_unlink mq_timedsend mq_timedreceive memfd_secret setuid setgid setreuid
 setregid setresuid setresgid setfsuid setfsgid setgroups capset personality setrlimit seccomp landlock_create_ruleset
 landlock_add_rule landlock_restrict_self init_module finit_module delete_module kexec_load kexec_file_load reboot swapon
 swapoff acct quotactl syslog settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname inotify_init

@@ -73,7 +73,6 @@ def test_computing_is_allowed(machine, profile, name):
         *(
             "process_vm_readv",
             "process_vm_writev",
-            "memfd_create",
             "bpf",
             "perf_event_open",
             "userfaultfd",
@@ -112,6 +111,12 @@ def test_newer_ways_out_are_said_not_to_exist_or_are_refused(machine, profile):
     ):
         assert verdict(profile, machine, name) in (ENOSYS, EPERM)
     assert verdict(profile, machine, "clone3") == ENOSYS
+
+
+@both
+def test_memory_files_are_for_drivers_only(machine):
+    assert verdict("numpy", machine, "memfd_create") == EPERM
+    assert verdict("gpu", machine, "memfd_create") == ALLOW
 
 
 @both
