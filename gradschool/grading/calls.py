@@ -40,7 +40,7 @@ class Launch:
         arrays: Input arrays by binding name.
         params: Uniform fields.
         outputs: Output arrays after the launch, poison included.
-        hazards: Kinds of hard findings, sorted.
+        hazards: The kind of each of the interpreter's findings, sorted.
     """
 
     file: str

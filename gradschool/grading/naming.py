@@ -33,7 +33,7 @@ class Namer:
     Args:
         stage: The stage whose misconceptions are loaded.
         run_launch: Runs kernel text on a recorded launch in the interpreter; gives the
-            outputs and the kinds of hazards.
+            outputs and the kind of each finding.
     """
 
     def __init__(self, stage: Stage, run_launch: RunLaunch) -> None:

@@ -124,8 +124,7 @@ class KernelProbe:
 
     def _interpret(self, launch: PreparedLaunch, *, detect: bool) -> dict[str, np.ndarray]:
         result = self._run(launch, launch.job("interpret", detect=detect))
-        hazards = hazard_kinds(result)
-        outputs = launch.raw_outputs(result, -1)
+        outputs, hazards = launch.evidence(result), hazard_kinds(result)
         self._evidence.launches.append(Launch(launch.file, launch.arrays, launch.params, outputs, hazards))
         _expect_no_hazard(launch.file, result.findings)
         return launch.outputs_of(result)
@@ -217,6 +216,14 @@ class PreparedLaunch:
             outputs[spec.name] = data.view(spec.numpy_dtype).reshape(spec.shape(self.params))
         return outputs
 
+    def evidence(self, result: JobResult) -> dict[str, np.ndarray]:
+        """Return what tells one mistake from another: the outputs, and which words past their ends changed."""
+        found = self.raw_outputs(result, -1)
+        for spec in self.contract.outputs:
+            margin = result.buffers_after[-1][spec.binding][-4 * MARGIN_WORDS :]
+            found[f"past the end of {spec.name}"] = margin.view(np.uint32) != CANARY
+        return found
+
     def outputs_of(self, result: JobResult) -> dict[str, np.ndarray]:
         """Return the outputs of the first run after every rule about bytes was checked."""
         before = self.buffers()
@@ -269,14 +276,14 @@ class PreparedLaunch:
 
 
 def hazard_kinds(result: JobResult) -> tuple[str, ...]:
-    """Return the kinds of hard findings, sorted."""
-    return tuple(sorted({finding.kind for finding in result.findings if finding.hard}))
+    """Return the kind of each finding, sorted: how many races there are tells missing barriers apart."""
+    return tuple(sorted(finding.kind for finding in result.findings))
 
 
 def interpret_here(launch: PreparedLaunch) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Run our own kernel text in this process; learners' text goes to the worker."""
     result = run_interpreted(launch.job("interpret", detect=True), launch.buffers())
-    return launch.raw_outputs(result, -1), hazard_kinds(result)
+    return launch.evidence(result), hazard_kinds(result)
 
 
 def _expect_no_hazard(file: str, findings: list[JobFinding]) -> None:
