@@ -91,7 +91,7 @@ def _print_class(console: Any, result: DemoResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from gradschool.report.text import clean, points
+    from gradschool.report.text import first_line, points
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     table.add_column("")
@@ -107,9 +107,9 @@ def _print_class(console: Any, result: DemoResult) -> None:
         score = "" if row.record is None else f"{points(row.record.score)} / {points(row.record.max_score)}"
         story = Text(row.did)
         if row.feedback:
-            story.append(f"\n{clean(row.feedback, 160)}", style="dim")
+            story.append(f"\n{first_line(row.feedback, 200)}", style="dim")
         for sentence in row.wrong[:MOST_COMPLAINTS]:
-            story.append(f"\nnot as expected: {clean(sentence, 200)}", style="red")
+            story.append(f"\nnot as expected: {first_line(sentence, 240)}", style="red")
         if len(row.wrong) > MOST_COMPLAINTS:
             story.append(f"\nand {len(row.wrong) - MOST_COMPLAINTS} more", style="red")
         table.add_row(_mark(row), row.student, story, score)

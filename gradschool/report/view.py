@@ -139,10 +139,14 @@ def exercise_view(exercise: ExerciseRecord, index: int, status: str = "graded") 
 
 def _test_view(test: TestRecord, said: set[str]) -> TestView:
     mark, word = OUTCOMES[test.outcome]
-    # What the card already says at its top is not said again beside each test.
-    message = "" if test.message.strip() in said or test.outcome == "passed" else test.message
+    told = test.message.strip()
+    message = [] if test.outcome == "passed" else blocks(told)
+    # What the card says at its top, or beside an earlier test, is not said again.
+    if message and told in said:
+        message = [Block("text", "As above.")]
+    said.add(told)
     score = f"{points(test.score)}/{points(test.max_score)}"
-    return TestView(test_sentence(test.name), test.outcome, mark, word, score, blocks(message))
+    return TestView(test_sentence(test.name), test.outcome, mark, word, score, message)
 
 
 def parts(record: SubmissionRecord) -> list[Part]:

@@ -70,6 +70,16 @@ def test_every_test_is_listed_as_a_sentence_with_its_outcome_in_words(record):
         assert word in text
 
 
+def test_a_message_that_comes_again_is_said_once(make, exercise, hidden_test):
+    race = "partial[32] is read before it is written."
+    tests = [hidden_test(f"test_{word}", "failed", 1, race) for word in ("a", "b", "c")]
+    text = Page(
+        feedback_html(make("Kai", [exercise("row_sum.wgsl", tests, "Put a barrier there.", "no-barrier")]))
+    ).text
+    assert text.count(race) == 1
+    assert text.count("As above.") == 2
+
+
 def test_what_a_compiler_aligned_stays_aligned(record):
     page = feedback_html(record).decode()
     frame = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)
@@ -80,7 +90,7 @@ def test_what_a_compiler_aligned_stays_aligned(record):
 def test_problems_come_first(make):
     record = make("Dita", [], max_score=20, status="partial", problems=["The notebook is not JSON.", "Two."])
     text = Page(feedback_html(record)).text
-    assert "2 things in what you handed in could not be used" in text
+    assert "2 problems with what you handed in" in text
     assert "0 of 20 points" in text
     assert "The notebook is not JSON." in text
 
