@@ -7,7 +7,8 @@ other sizes and other numbers.
 import numpy as np
 import pytest
 
-from gradschool.grading import expect, expect_raises
+from gradschool.grading import expect_raises
+from gradschool.grading.expect import expect
 
 
 def expect_array(got, want, story):
