@@ -127,6 +127,7 @@ class KernelProbe:
         outputs, hazards = launch.evidence(result), hazard_kinds(result)
         self._evidence.launches.append(Launch(launch.file, launch.arrays, launch.params, outputs, hazards))
         _expect_no_hazard(launch.file, result.findings)
+        launch.expect_written(result)
         return launch.outputs_of(result)
 
 
@@ -235,6 +236,17 @@ class PreparedLaunch:
             if not np.array_equal(array.view(np.uint8), second[name].view(np.uint8)):
                 self._check_repeat(name, array, second[name])
         return first
+
+    def expect_written(self, result: JobResult) -> None:
+        """Refuse a kernel that never stores to a buffer it is handed to update.
+
+        Such a buffer holds no poison that would tell.
+        """
+        for spec in self.contract.outputs:
+            if not np.any(result.written.get(spec.binding, True)):
+                raise Mismatch(
+                    f"{self.file} wrote nothing to {spec.name}.", help=f"Assign to {spec.name}[...]."
+                )
 
     def _check_bytes(self, spec: ArraySpec, before: np.ndarray, after: np.ndarray | None) -> None:
         if after is None:
