@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradschool.wgsl import ast, constants, operators, signatures
 from gradschool.wgsl.ast import CONST
 from gradschool.wgsl.check_expr import ExprChecker
-from gradschool.wgsl.scope import is_constructible
+from gradschool.wgsl.scope import MAX_COPY_BYTES, is_constructible
 from gradschool.wgsl.types import (
     AFLOAT,
     AINT,
@@ -25,8 +25,6 @@ from gradschool.wgsl.types import (
     size_of,
     with_scalar,
 )
-
-MAX_VALUE_ELEMENTS = 4096
 
 
 class CallChecker(ExprChecker):
@@ -186,8 +184,13 @@ class CallChecker(ExprChecker):
         if not (is_constructible(ty) or is_abstract(ty)):
             self.fail(f"values of type {ty} cannot be made", e)
         if not e.args:
-            if isinstance(ty, Scalar) or count_scalars(ty) <= MAX_VALUE_ELEMENTS:
-                e.const, e.stage = constants.zero(ty), CONST
+            if size_of(constructible := operators.concrete(ty)) > MAX_COPY_BYTES:
+                self.fail(
+                    f"a value of {size_of(constructible)} bytes is too large",
+                    e,
+                    "declare the variable without a value",
+                )
+            e.const, e.stage = constants.zero(ty), CONST
             return ty
         if isinstance(ty, Scalar):
             self._cast(e, ty)
@@ -291,15 +294,6 @@ def _whole(e: ast.Expr) -> bool:
 
 def _letters(args: list[ast.Expr]) -> list[str]:
     return [chr(97 + k) for k in range(len(args))]
-
-
-def count_scalars(ty: Type) -> int:
-    """Number of scalars in a value."""
-    if isinstance(ty, Array):
-        return (ty.count or 0) * count_scalars(ty.el)
-    if isinstance(ty, Struct):
-        return sum(count_scalars(f.type) for f in ty.fields)
-    return 1 if isinstance(ty, (Scalar, Vec, Mat)) else 0
 
 
 class SpecialChecker(CallChecker):

@@ -9,7 +9,7 @@ import numpy as np
 from gradschool.wgsl import ast, constants, operators
 from gradschool.wgsl.ast import CONST, RUNTIME
 from gradschool.wgsl.constants import ConstantError
-from gradschool.wgsl.scope import Scope, is_constructible
+from gradschool.wgsl.scope import MAX_COPY_BYTES, Scope, is_constructible
 from gradschool.wgsl.types import (
     AINT,
     BOOL,
@@ -25,6 +25,7 @@ from gradschool.wgsl.types import (
     contains,
     is_abstract,
     scalar_of,
+    size_of,
 )
 
 _SWIZZLES = ("xyzw", "rgba")
@@ -76,7 +77,13 @@ class ExprChecker(Scope):
     def value(self, e: ast.Expr) -> Type:
         """Check an expression whose value is used."""
         ty = self.expr(e)
-        if isinstance(ty, (Scalar, Vec, Mat, Ptr)) or is_constructible(ty) or is_abstract(ty):
+        if isinstance(ty, (Scalar, Vec, Mat, Ptr)) or is_abstract(ty):
+            return ty
+        if is_constructible(ty):
+            if size_of(ty) > MAX_COPY_BYTES:
+                self.fail(
+                    f"a value of {size_of(ty)} bytes is too large to copy", e, "copy its elements in a loop"
+                )
             return ty
         if ty is None:
             self.fail("this function returns nothing", e)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gradschool.wgsl import ast, constants
 from gradschool.wgsl.ast import CONST, OVERRIDE
-from gradschool.wgsl.check_stmt import NEXT, StatementChecker
+from gradschool.wgsl.check_stmt import MAX_PRIVATE_BYTES, NEXT, StatementChecker
 from gradschool.wgsl.constants import ConstantError
-from gradschool.wgsl.scope import is_constructible, is_host_shareable
+from gradschool.wgsl.scope import MAX_MEMBERS, is_constructible, is_host_shareable
 from gradschool.wgsl.types import (
     BOOL,
     I32,
@@ -37,7 +37,7 @@ BUILTIN_INPUTS = {
 }
 MAX_INVOCATIONS = 256
 MAX_WORKGROUP_BYTES = 16384
-MAX_PRIVATE_BYTES = 8192
+MAX_CALL_DEPTH = 64
 
 
 @dataclass(slots=True)
@@ -89,6 +89,8 @@ class ModuleChecker(StatementChecker):
         """Lay out a struct."""
         if not decl.fields:
             self.fail(f"struct {decl.name} has no members", decl)
+        if len(decl.fields) > MAX_MEMBERS:
+            self.fail(f"struct {decl.name} has {len(decl.fields)} members; the limit is {MAX_MEMBERS}", decl)
         ty = Struct(decl.name)
         offset, align = 0, 1
         for k, f in enumerate(decl.fields):
@@ -107,6 +109,7 @@ class ModuleChecker(StatementChecker):
             offset += size
             align = max(align, own)
         ty.align, ty.size = align, round_up(align, offset)
+        self.limited(ty, decl)
         decl.ty = ty
 
     def _member_size(self, f: ast.FieldDecl, ty: Type) -> tuple[int, int]:
@@ -250,7 +253,7 @@ class ModuleChecker(StatementChecker):
 
     def signature(self, decl: ast.Function) -> None:
         """Resolve parameters, result and attributes of a function once."""
-        if decl.entry is not None or decl.params and decl.params[0].ty is not None or decl.ret is not None:
+        if decl.entry is not None or (decl.params and decl.params[0].ty is not None) or decl.ret is not None:
             return
         scopes, self.scopes = self.scopes, []
         for p in decl.params:
@@ -353,20 +356,24 @@ class ModuleChecker(StatementChecker):
         self.scopes = []
 
     def _no_recursion(self) -> None:
-        done: set[int] = set()
+        heights: dict[ast.Function, int] = {}
 
-        def visit(f: ast.Function, path: list[ast.Function]) -> None:
-            if id(f) in done:
-                return
+        def visit(f: ast.Function, path: dict[ast.Function, None]) -> int:
+            if f in heights:
+                return heights[f]
+            height = 0
             for callee, at in f.calls:
                 if callee is f or callee in path:
                     self.fail(f"{callee.name} calls itself, which WGSL does not allow", at, "use a loop")
-                visit(callee, [*path, f])
+                height = max(height, 1 + visit(callee, {**path, f: None}))
+                if height > MAX_CALL_DEPTH:
+                    self.fail(f"calls are nested more than {MAX_CALL_DEPTH} functions deep", at)
                 f.uses += [u for u in callee.uses if u not in f.uses]
-            done.add(id(f))
+            heights[f] = height
+            return height
 
         for f in self.functions:
-            visit(f, [])
+            visit(f, {})
 
     def _entry_rules(self, f: ast.Function) -> None:
         seen: dict[tuple[int, int], ast.Decl] = {}

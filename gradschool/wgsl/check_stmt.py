@@ -6,8 +6,9 @@ from gradschool.wgsl import ast, operators
 from gradschool.wgsl.ast import CONST
 from gradschool.wgsl.check_call import SpecialChecker
 from gradschool.wgsl.scope import is_constructible
-from gradschool.wgsl.types import BOOL, I32, U32, Ptr, Vec, is_abstract, is_runtime_sized
+from gradschool.wgsl.types import BOOL, I32, U32, Ptr, Vec, is_abstract, is_runtime_sized, size_of
 
+MAX_PRIVATE_BYTES = 8192
 NEXT, BREAK, CONTINUE, RETURN = "next", "break", "continue", "return"
 
 
@@ -79,6 +80,13 @@ class StatementChecker(SpecialChecker):
             d.space, d.access = "function", "read_write"
             if not is_constructible(d.ty):
                 self.fail(f"a var in a function cannot hold {d.ty}", d)
+            if size_of(d.ty) > MAX_PRIVATE_BYTES:
+                help = "use workgroup memory, or keep less at a time"
+                self.fail(
+                    f"{d.name} takes {size_of(d.ty)} bytes; a variable of a function has at most {MAX_PRIVATE_BYTES}",
+                    d,
+                    help,
+                )
         elif d.kind == "const" and (d.const is None or d.stage != CONST):
             self.fail(
                 f"const {d.name} needs a constant expression", d, "use let for a value known only in the run"

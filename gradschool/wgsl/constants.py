@@ -60,6 +60,8 @@ def literal(kind: str, text: str):
         return BOOL, np.bool_(text == "true")
     if kind in ("int", "hex"):
         suffix = text[-1] if text[-1] in "iu" else ""
+        if len(text) > 40:
+            raise ConstantError("this number has too many digits")
         ty = {"i": I32, "u": U32, "": AINT}[suffix]
         return ty, make(ty, int(text[: len(text) - len(suffix)], 0))
     suffix = text[-1] if text[-1] in "fh" and (kind == "float" or "p" in text.lower()) else ""

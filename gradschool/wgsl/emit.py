@@ -125,7 +125,8 @@ class FunctionEmitter(ExprEmitter):
             return None
         if not decl.is_global:
             return self.memories.get(decl)
-        root = f"M_{decl.name}"
+        # Numbered, because Python takes different spellings of a Unicode name for one.
+        root = f"M{list(self.program.infos).index(decl.name)}"
         self.used[root] = decl.name
         return self.program.global_ref(decl, root)
 
@@ -157,13 +158,15 @@ class FunctionEmitter(ExprEmitter):
                     dyn = "" if ref.dyn == "" and ref.const == 0 else f"o{k}"
                     self.pointers[p] = replace(ref, root=f"R{k}", const=0, dyn=dyn)
                 else:
-                    params.append(f"p{k}_{p.name}")
+                    params.append(f"p{k}")
                     self.locals[p] = Local(params[-1], self.region, "m")
         self.out("mR = False")
         self.out("ret = None")
         self.block(f.body.body)
         self.out("return ret")
         body, self.lines = self.lines, []
+        if f.entry is None:
+            self.out(f"rt.tick({self.line_of(f.pos)})")
         self.out("keep = rt.keep")
         self.out("split = rt.split")
         self.out("merge = rt.merge")
@@ -176,7 +179,7 @@ class FunctionEmitter(ExprEmitter):
 
     def _input(self, decl: Any, word: Any) -> None:
         """Emit the names of a built-in value, before the body."""
-        name = f"i_{decl.name}"
+        name = self._input_name(decl)
         if isinstance(decl.ty, Struct):
             parts = [
                 f"vec(*rt.inputs[{w!r}])" if isinstance(f.type, Vec) else f"rt.inputs[{w!r}]"
@@ -200,14 +203,17 @@ class FunctionEmitter(ExprEmitter):
         """Name of a built-in value."""
         if isinstance(decl.ty, Vec):
             self.vector_inputs.add(decl.name)
-        return f"i_{decl.name}"
+        return self._input_name(decl)
+
+    def _input_name(self, decl: Any) -> str:
+        return f"g{self.f.params.index(decl)}"
 
     def ex(self, e: ast.Expr) -> str:
         """Text of an expression; components of built-in values have names of their own."""
         if isinstance(e, ast.Member) and isinstance(e.base, ast.Ident) and e.base.decl in self.inputs:
             if isinstance(e.base.ty, Vec) and len(e.name) == 1:
                 k = "xyz".find(e.name) if e.name in "xyz" else "rgb".find(e.name)
-                return f"i_{e.base.name}_{'xyz'[k]}"
+                return f"{self._input_name(e.base.decl)}_{'xyz'[k]}"
         return super().ex(e)
 
     # Statements.
@@ -277,7 +283,7 @@ class FunctionEmitter(ExprEmitter):
             self.pointers[d] = replace(ref, dyn=self.temp(ref.off), const=0) if ref.dyn else ref
             return
         self.temps += 1
-        name = f"v{self.temps}_{d.name}"
+        name = f"v{self.temps}"
         if d.kind == "var" and (d.address_taken or contains(d.ty, Array, Struct)):
             self._memory_var(d, name)
             return

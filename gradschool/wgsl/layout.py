@@ -23,6 +23,9 @@ class Layout:
 
     granule = 4
 
+    def __init__(self) -> None:
+        self._sizes: dict[Struct, int] = {}
+
     def size(self, ty: Type) -> int:
         """Cells a value takes."""
         if isinstance(ty, (Scalar, Atomic)):
@@ -34,7 +37,9 @@ class Layout:
         if isinstance(ty, Array):
             return self.stride(ty.el) * (ty.count or 0)
         assert isinstance(ty, Struct)
-        return sum(self.size(f.type) for f in ty.fields)
+        if ty not in self._sizes:
+            self._sizes[ty] = sum(self.size(f.type) for f in ty.fields)
+        return self._sizes[ty]
 
     def stride(self, el: Type) -> int:
         """Distance between neighbours in an array or between columns."""
@@ -72,6 +77,7 @@ class BufferLayout(Layout):
     """Sizes and offsets of the specification, in granules of 4 bytes, or of 2 when the buffer holds f16."""
 
     def __init__(self, root: Type) -> None:
+        super().__init__()
         self.granule = 2 if contains(root, F16) else 4
 
     def size(self, ty: Type) -> int:

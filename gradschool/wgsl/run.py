@@ -169,7 +169,7 @@ class Run(Masks, Reporter):
         }
 
     def tick(self, line: int) -> None:
-        """Count an iteration of a loop."""
+        """Count an iteration of a loop or a call."""
         self.steps += 1
         if self.steps > self.max_steps:
             self.add("step-budget", line, None, None, lambda: self._endless(line))
@@ -177,8 +177,8 @@ class Run(Masks, Reporter):
 
     def _endless(self, line: int) -> str:
         return (
-            f"step budget: the loop on {self.quote(line)} had not ended after {self.max_steps} iterations in all, so the run was "
-            "stopped. It may never end: check that its condition can become false and that its counter changes."
+            f"step budget: the run had not ended after {self.max_steps} loop iterations and calls, so it was stopped at "
+            f"{self.quote(line)}. It may never end: check that the loop's condition can become false and that its counter changes."
         )
 
     def barrier(self, kind: str, m: Any, line: int) -> None:

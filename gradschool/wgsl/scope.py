@@ -16,14 +16,19 @@ from gradschool.wgsl.types import (
     Mat,
     Ptr,
     Scalar,
-    Struct,
     Type,
     Vec,
     contains,
+    is_abstract,
     is_runtime_sized,
+    parts_of,
+    size_of,
 )
 
 MAX_ARRAY = 1 << 24
+MAX_TYPE_BYTES = 1 << 28
+MAX_COPY_BYTES = 1 << 14
+MAX_MEMBERS = 256
 SHORT = {
     f"vec{n}{s}": Vec(n, SCALARS[t])
     for n in (2, 3, 4)
@@ -167,7 +172,13 @@ class Scope:
             self.fail(f"an array cannot hold {el}", e.targs[0])
         if len(e.targs) == 1:
             return Array(el, None)
-        return Array(el, self.array_count(e.targs[1]))
+        return self.limited(Array(el, self.array_count(e.targs[1])), e)
+
+    def limited(self, ty: Type, at: Any) -> Type:
+        """A type whose size the interpreter accepts."""
+        if size_of(ty) > MAX_TYPE_BYTES:
+            self.fail(f"{ty} takes {size_of(ty)} bytes; the limit is {MAX_TYPE_BYTES}", at)
+        return ty
 
     def array_count(self, e: ast.Expr) -> int:
         """Number of elements from a constant expression."""
@@ -209,13 +220,7 @@ _SHAPES = frozenset([f"vec{n}" for n in (2, 3, 4)] + [f"mat{c}x{r}" for c in (2,
 
 def is_constructible(ty: Type | None) -> bool:
     """Whether values of a type can be made, copied and passed."""
-    if ty is None or isinstance(ty, (Ptr, Atomic)):
-        return False
-    if isinstance(ty, Array):
-        return ty.count is not None and is_constructible(ty.el)
-    if isinstance(ty, Struct):
-        return all(is_constructible(f.type) for f in ty.fields)
-    return True
+    return ty is not None and not parts_of(ty) & {Ptr, Atomic, "runtime"} and not is_abstract(ty)
 
 
 def is_host_shareable(ty: Type) -> bool:

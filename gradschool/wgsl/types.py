@@ -100,6 +100,7 @@ class Struct(Type):
     fields: list[Field] = field(default_factory=list)
     size: int = 0
     align: int = 1
+    parts: frozenset = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -176,15 +177,23 @@ def is_runtime_sized(ty: Type) -> bool:
 
 def contains(ty: Type, *kinds: type | Scalar) -> bool:
     """Whether a type is, or is built from, one of the given type classes or scalars."""
-    if ty in [k for k in kinds if isinstance(k, Scalar)] or isinstance(
-        ty, tuple(k for k in kinds if isinstance(k, type))
-    ):
-        return True
+    found = parts_of(ty)
+    return any(k in found for k in kinds)
+
+
+def parts_of(ty: Type) -> frozenset:
+    """Type classes and scalars that a type is built from; a struct remembers its own."""
+    if isinstance(ty, Scalar):
+        return frozenset([Scalar, ty])
     if isinstance(ty, (Vec, Mat, Array, Atomic)):
-        return contains(ty.el, *kinds)
+        extra = [type(ty)] if getattr(ty, "count", 0) is not None else [Array, "runtime"]
+        return parts_of(ty.el) | frozenset(extra)
     if isinstance(ty, Struct):
-        return any(contains(f.type, *kinds) for f in ty.fields)
-    return False
+        if not ty.parts:
+            # Asked anew for every member, a tree of structs would cost the product of their sizes.
+            ty.parts = frozenset([Struct]).union(*(parts_of(f.type) for f in ty.fields))
+        return ty.parts
+    return frozenset([type(ty)])
 
 
 def scalar_of(ty: Type | None) -> Scalar | None:
@@ -210,23 +219,3 @@ def is_abstract(ty: Type | None) -> bool:
     if isinstance(ty, Array):
         return is_abstract(ty.el)
     return scalar_of(ty) in (AINT, AFLOAT)
-
-
-def element_path(ty: Type, offset: int) -> str:
-    """Name the element at a byte offset, such as `[3].x`; empty for a scalar."""
-    if isinstance(ty, Array):
-        step = stride_of(ty.el)
-        return f"[{offset // step}]" + element_path(ty.el, offset % step)
-    if isinstance(ty, Struct):
-        inside = [f for f in ty.fields if f.offset <= offset]
-        return (
-            f".{inside[-1].name}" + element_path(inside[-1].type, offset - inside[-1].offset)
-            if inside
-            else ""
-        )
-    if isinstance(ty, Vec):
-        return f".{'xyzw'[min(offset // size_of(ty.el), 3)]}"
-    if isinstance(ty, Mat):
-        step = stride_of(Vec(ty.rows, ty.el))
-        return f"[{offset // step}]" + element_path(Vec(ty.rows, ty.el), offset % step)
-    return ""
