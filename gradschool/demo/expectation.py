@@ -10,8 +10,9 @@ from gradschool.grading.records import ExerciseRecord, SubmissionRecord
 from gradschool.report.text import first_line, points
 from gradschool.report.view import next_steps
 
-# `less` is for answers that may be right in part, such as NaN where an error was asked for.
-Level = Literal["full", "zero", "less"]
+# `less` is for answers that may be right in part, such as NaN where an error was asked for;
+# `any` for the backward of a wrong forward, which is called with what that forward left behind.
+Level = Literal["full", "zero", "less", "any"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Expectation:
     @property
     def about(self) -> list[str]:
         """The exercises the submission's story is about."""
-        return [name for name, level in self.levels.items() if level != "full"]
+        return [name for name, level in self.levels.items() if level in ("zero", "less")]
 
 
 def expect(
@@ -52,6 +53,10 @@ def expect(
     said |= {name: "zero" for name in zero}
     said |= {name: "less" for name in [*less, *(named or {})]}
     levels: dict[str, Level] = {name: said.get(name, rest) for name in exercises}
+    for name, level in list(levels.items()):
+        backward = name.replace("_forward", "_backward")
+        if level != "full" and backward != name and levels.get(backward) == "full":
+            levels[backward] = "any"
     return Expectation(levels, named or {}, problem, words or {})
 
 

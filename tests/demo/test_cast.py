@@ -192,6 +192,14 @@ def test_what_is_as_expected_has_no_complaints():
     assert judge(expectation, record) == []
 
 
+def test_the_backward_of_a_wrong_forward_may_be_anything():
+    expectation = expect(["affine_forward", "affine_backward", "sgd_step"], zero=["affine_forward"])
+    assert expectation.levels == {"affine_forward": "zero", "affine_backward": "any", "sgd_step": "full"}
+    assert expectation.about == ["affine_forward"]
+    record = graded(exercise("affine_forward", 0), exercise("affine_backward", 0), exercise("sgd_step", 2))
+    assert judge(expectation, record) == []
+
+
 @pytest.mark.parametrize(
     ("expectation", "got", "sentence"),
     [
