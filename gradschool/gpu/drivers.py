@@ -65,11 +65,7 @@ def known_faults(device: str, description: str) -> tuple[list[str], str]:
     notes, advice = [SLOW], ""
     if is_old_lavapipe(device, description):
         notes.append(OLD_LAVAPIPE)
-        advice = (
-            _as_root("apt-get install -y -t bookworm-backports mesa-vulkan-drivers")
-            if _debian_release() == "bookworm"
-            else "Upgrade Mesa to 25 or later."
-        )
+        advice = _backport() if _debian_release() == "bookworm" else "Upgrade Mesa to 25 or later."
     return notes, advice
 
 
@@ -77,6 +73,18 @@ def is_old_lavapipe(device: str, description: str) -> bool:
     """Whether this is the driver that cuts loops short: lavapipe before Mesa 25."""
     version = _MESA.search(description)
     return "llvmpipe" in device and version is not None and int(version[1]) < 25
+
+
+def _backport() -> str:
+    """The command for Debian 12, which offers Mesa 25 beside its own."""
+    install = _as_root("apt-get install -y -t bookworm-backports mesa-vulkan-drivers")
+    if glob.glob("/var/lib/apt/lists/*bookworm-backports*"):
+        return install
+    sources = "/etc/apt/sources.list.d/debian.sources"
+    if not os.path.exists(sources):
+        return f"{install} (after adding bookworm-backports to /etc/apt/sources.list)"
+    enable = _as_root(f"sed -i 's/bookworm-updates/& bookworm-backports/' {sources}")
+    return f"{enable} && {_as_root('apt-get update')} && {install}"
 
 
 def _debian_release() -> str:

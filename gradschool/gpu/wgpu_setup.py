@@ -128,7 +128,10 @@ def _find_adapter(gpu: Any, choice: Choice) -> Any:
         best = next((adapter for adapter in adapters if _is_software(adapter)), None)
     if best is None or (choice == "gpu" and _is_software(best)):
         kind = {"gpu": "real GPU", "software": "software driver", "auto": "Vulkan driver"}[choice]
-        raise DeviceError(f"No {kind} answers on this machine.", help=drivers.install_command())
+        real = "Install the driver of the GPU's maker, or leave GRADSCHOOL_DEVICE unset."
+        raise DeviceError(
+            f"No {kind} answers on this machine.", help=real if choice == "gpu" else drivers.install_command()
+        )
     return best
 
 

@@ -13,6 +13,7 @@ from gradschool.gpu import drivers
 from gradschool.gpu.device import Choice, DeviceInfo, read_choice
 from gradschool.gpu.jobs import MAX_REPEATS, MAX_TOTAL_BYTES, JobResult, KernelJob
 from gradschool.gpu.messages import Done, Open, Opened, Refused, Run
+from gradschool.gpu.patience import wait_for_answer
 from gradschool.gpu.unlocked import spawn_unlocked
 from gradschool.sandbox.launch import LockedProcess, spawn_locked
 from gradschool.sandbox.limits import GPU_LIMITS
@@ -81,10 +82,23 @@ class GpuWorker:
         """
         if self._process is not None:
             return self
-        process = _spawn_locked() if self._sandbox else spawn_unlocked(WORKER_ENVIRONMENT)
-        self._process = process
+        try:
+            self._start()
+        except DeviceError as error:
+            # A driver may need what the lockdown refuses. Only the first start may change
+            # the device: a class is graded on one.
+            if self._choice != "auto" or self._info is not None:
+                raise
+            self._choice = "interpreter"
+            self._start()
+            assert self._info is not None
+            self._info.why = error.message
+        return self
+
+    def _start(self) -> None:
+        self._process = _spawn_locked() if self._sandbox else spawn_unlocked(WORKER_ENVIRONMENT)
         self._channel = Channel(
-            process.stream, Protocol(Opened | Done | Refused), MAX_TOTAL_BYTES * MAX_REPEATS
+            self._process.stream, Protocol(Opened | Done | Refused), MAX_TOTAL_BYTES * MAX_REPEATS
         )
         self._submissions = 0
         try:
@@ -92,15 +106,25 @@ class GpuWorker:
         except BaseException:
             self.close()
             raise
-        return self
 
     def _open(self) -> None:
-        answer, _ = self._exchange(Open(self._choice), [], OPEN_TIMEOUT_S)
+        try:
+            answer, _ = self._exchange(Open(self._choice), [], OPEN_TIMEOUT_S)
+        except WireError as error:
+            raise DeviceError(
+                f"The graphics driver could not be opened in a locked-down process: {self._kill() or error}.",
+                help="Grade with --device interpreter, or try another driver; `gradschool doctor` names one.",
+            ) from None
         if isinstance(answer, Refused):
             raise answer.to_error()
         if not isinstance(answer, Opened):
             raise SandboxError("The GPU worker answered something else than its device.")
-        self._info = answer.info
+        if self._info is not None and self._info.kind != answer.info.kind:
+            raise DeviceError(
+                f"The device changed from {self._info.name} to {answer.info.name} between two submissions."
+            )
+        # Later answers come from a process that has run learners' kernels: the first one stands.
+        self._info = self._info or answer.info
 
     def run(self, job: KernelJob, buffers: Mapping[int, np.ndarray], timeout_s: float = 10.0) -> JobResult:
         """Run one job.
@@ -108,7 +132,8 @@ class GpuWorker:
         Args:
             job: The kernel and its bindings.
             buffers: The bytes of every binding, by index, as uint8 arrays.
-            timeout_s: Wall time for all repeats; then the process is killed.
+            timeout_s: Wall time for all repeats, up to three times as much on a busy
+                machine; then the process is killed.
 
         Raises:
             KernelCompileError: The text is not a valid kernel, or its bindings differ.
@@ -156,8 +181,10 @@ class GpuWorker:
         self, message: Open | Run, arrays: list[np.ndarray], timeout_s: float
     ) -> tuple[Opened | Done | Refused, list[np.ndarray]]:
         assert self._channel is not None
+        assert self._process is not None
         self._channel.send(message, arrays, timeout_s=SEND_TIMEOUT_S)
-        return self._channel.receive(timeout_s=timeout_s)
+        wait_for_answer(self._process.stream, self._process.pid, timeout_s)
+        return self._channel.receive(timeout_s=max(timeout_s, SEND_TIMEOUT_S))
 
     def _unpack(
         self, job: KernelJob, sent: list[np.ndarray], answer: Done, results: list[np.ndarray]

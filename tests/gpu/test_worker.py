@@ -19,7 +19,7 @@ from gradschool.errors import (
 from gradschool.gpu import worker_client
 from gradschool.gpu.backend import Backend
 from gradschool.gpu.jobs import JobBinding, KernelJob
-from gradschool.gpu.messages import Done, Run
+from gradschool.gpu.messages import Done, Open, Run
 from gradschool.gpu.poison import POISON_WORD
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.sandbox.lockdown import capabilities
@@ -164,6 +164,21 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("VK_DRIVER_FILES", "/nonexistent.json")
     with pytest.raises(DeviceError), GpuWorker("software"):
         pass
+
+
+def test_a_driver_that_dies_in_the_lockdown_leaves_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = GpuWorker._exchange
+
+    def die(worker: GpuWorker, message: object, *rest: object) -> object:
+        if message == Open("auto") and worker.pid is not None:
+            os.kill(worker.pid, signal.SIGSEGV)
+        return real(worker, message, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GpuWorker, "_exchange", die)
+    monkeypatch.delenv("GRADSCHOOL_DEVICE", raising=False)
+    with GpuWorker("auto") as fallen:
+        assert (fallen.info.kind, "SIGSEGV" in fallen.info.why) == ("interpreter", True)
+        assert answer(fallen, job(), 1, 2, 3, 4) == [2, 4, 6, 8]
 
 
 def test_an_unknown_device_is_refused() -> None:
