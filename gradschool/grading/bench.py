@@ -63,7 +63,9 @@ class StageBench:
         """The catalogue of misconceptions."""
         return Namer(self.stage, self._run_launch)
 
-    def _run_launch(self, source: str, launch: Launch) -> tuple[Mapping[str, np.ndarray], tuple[str, ...]]:
+    def _run_launch(
+        self, source: str, launch: Launch
+    ) -> tuple[Mapping[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
         """Run our own kernel text on a recorded launch, in this process."""
         contract = self.stage.contracts[launch.file]
         prepared = PreparedLaunch(

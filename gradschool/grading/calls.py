@@ -41,6 +41,7 @@ class Launch:
         params: Uniform fields.
         outputs: Output arrays after the launch, poison included.
         hazards: The kind of each of the interpreter's findings, sorted.
+        places: Where each finding was first seen; tells two mistakes of one kind apart.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Launch:
     params: Mapping[str, float]
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     hazards: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,6 +58,12 @@ class Evidence:
 
     calls: list[Call] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How much a replay of this evidence has to compute, roughly: elements of all inputs."""
+        in_calls = sum(_n_elements(call.args) for call in self.calls)
+        return in_calls + sum(_n_elements(tuple(launch.arrays.values())) for launch in self.launches)
 
     def producer_of(self, cache: Any) -> tuple[int, int] | None:
         """Return the call that returned `cache` and which element it was, by identity."""
@@ -66,6 +74,14 @@ class Evidence:
                     if position and part is cache:
                         return index, position
         return None
+
+
+def _n_elements(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    return sum(map(_n_elements, value)) if isinstance(value, tuple | list) else 1
 
 
 def same(one: Any, other: Any) -> bool:

@@ -23,7 +23,10 @@ from gradschool.grading.reference import load_reference
 from gradschool.pack import Stage
 
 Answers = list[tuple[Any, ...]]
-LaunchOutcome = tuple[Mapping[str, np.ndarray], tuple[str, ...]]
+LaunchOutcome = tuple[Mapping[str, np.ndarray], tuple[str, ...], tuple[str, ...]]
+_MAX_PARTIAL = 4
+"""Failed cases that are tried when no single mistake explains all of them."""
+
 RunLaunch = Callable[[str, Launch], LaunchOutcome]
 
 
@@ -33,7 +36,7 @@ class Namer:
     Args:
         stage: The stage whose misconceptions are loaded.
         run_launch: Runs kernel text on a recorded launch in the interpreter; gives the
-            outputs and the kind of each finding.
+            outputs, and the kind and the place of each finding.
     """
 
     def __init__(self, stage: Stage, run_launch: RunLaunch) -> None:
@@ -43,6 +46,10 @@ class Namer:
         # What the reference answers to the evidence at hand, by the evidence's identity.
         self._right: dict[int, Answers] = {}
         self._safe: dict[int, LaunchOutcome] = {}
+        # Launches whose findings are in the very places where the candidate has them. Two races of
+        # one kind give the same outputs, and only the places tell them apart; a learner with another
+        # workgroup size races elsewhere, so places rank candidates and never rule one out.
+        self._n_places = 0
 
     @cached_property
     def catalogue(self) -> list[Misconception]:
@@ -73,16 +80,24 @@ class Namer:
         """
         self._right.clear()
         self._safe.clear()
+        failed = sorted(failed, key=lambda evidence: evidence.size)
         candidates = [item for item in self.catalogue if item.exercise == exercise]
-        best, best_rank = None, (0, 0)
-        for item in candidates:
-            explained = sum(self._explains(item, evidence) for evidence in failed)
-            if not explained:
-                continue
-            rank = (explained, sum(self._agrees(item, evidence) for evidence in others))
-            if rank > best_rank:
-                best, best_rank = item, rank
-        return best
+        # Nearly always one mistake explains every failure, and the smallest case rules most others out.
+        whole = [item for item in candidates if all(self._explains(item, seen) for seen in failed)]
+        if whole and failed:
+            return self._most_agreeing(whole, others)
+        # Two mistakes at once: name one that explains some of the failures.
+        counts = [
+            (sum(self._explains(item, seen) for seen in failed[:_MAX_PARTIAL]), item) for item in candidates
+        ]
+        most = max((count for count, _ in counts), default=0)
+        partial = [item for count, item in counts if count == most]
+        return self._most_agreeing(partial, others) if most else None
+
+    def _most_agreeing(self, items: Sequence[Misconception], others: Sequence[Evidence]) -> Misconception:
+        if len(items) == 1:
+            return items[0]
+        return max(items, key=lambda item: sum(self._agrees(item, seen) for seen in others))
 
     def _explains(self, item: Misconception, evidence: Evidence) -> bool:
         return self._compare(item, evidence) == (True, True)
@@ -144,13 +159,14 @@ class Namer:
         wrong = item.apply(source)
         differs = False
         for launch in launches:
-            theirs, hazards = self._run_launch(wrong, launch)
+            theirs, hazards, places = self._run_launch(wrong, launch)
             if hazards != launch.hazards or not same(dict(theirs), dict(launch.outputs)):
                 return False, False
             key = id(launch)
             if key not in self._safe:
                 self._safe[key] = self._run_launch(source, launch)
-            ours, safe = self._safe[key]
+            ours, safe, _ = self._safe[key]
+            self._n_places += places == launch.places
             differs = differs or hazards != safe or not same(dict(theirs), dict(ours))
         return True, differs
 

@@ -9,6 +9,7 @@ not the device at hand shows it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,10 @@ POISON = 0xFFC0DEAD  # outputs before a run
 CANARY = 0xFFFACADE  # past the end of outputs
 PAD = 0x7FC0BEEF  # past the end of inputs
 MARGIN_WORDS = 67  # room past the end; odd, so that it is no multiple of a workgroup
+
+_LEARNERS_TEXT = re.compile(r"`[^`]*`|line \d+")
+_INVOCATION = re.compile(r"invocation \S+ of workgroup \S+")
+_PLACE = re.compile(r"\d+|reads|writes")
 
 RunJob = Callable[[KernelJob, dict[int, np.ndarray]], JobResult]
 
@@ -92,14 +97,20 @@ class KernelProbe:
         assert outputs is not None
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def safety(self, file: str, **values: Any) -> None:
+    def safety(self, file: str, *, guard_reads: bool = False, **values: Any) -> None:
         """Judge kernel `file` in the interpreter only: races, bounds, barriers, unwritten outputs.
+
+        Args:
+            file: Kernel file name.
+            guard_reads: Reading past the end of an array fails too, even where no result shows
+                it; for kernels in which what lies there could become part of one.
+            values: Arrays by binding name and `Params` fields by name.
 
         Raises:
             Mismatch: A hazard was found, or part of an output was never written.
         """
         launch = self._prepare(file, values)
-        self._interpret(launch, detect=True)
+        self._interpret(launch, detect=True, guard_reads=guard_reads)
 
     def _prepare(self, file: str, values: Mapping[str, Any]) -> PreparedLaunch:
         contract = self._contracts.get(file)
@@ -122,11 +133,15 @@ class KernelProbe:
             self._bench.hung[launch.file] = error
             raise
 
-    def _interpret(self, launch: PreparedLaunch, *, detect: bool) -> dict[str, np.ndarray]:
+    def _interpret(
+        self, launch: PreparedLaunch, *, detect: bool, guard_reads: bool = False
+    ) -> dict[str, np.ndarray]:
         result = self._run(launch, launch.job("interpret", detect=detect))
-        outputs, hazards = launch.evidence(result), hazard_kinds(result)
-        self._evidence.launches.append(Launch(launch.file, launch.arrays, launch.params, outputs, hazards))
-        _expect_no_hazard(launch.file, result.findings)
+        outputs, hazards, places = launch.evidence(result), hazard_kinds(result), hazard_places(result)
+        self._evidence.launches.append(
+            Launch(launch.file, launch.arrays, launch.params, outputs, hazards, places)
+        )
+        _expect_no_hazard(launch.file, result.findings, guard_reads)
         launch.expect_written(result)
         return launch.outputs_of(result)
 
@@ -153,7 +168,7 @@ class PreparedLaunch:
         if array.dtype != np.dtype(spec.numpy_dtype):
             raise KernelError(f"{self.file}: {spec.name} is {array.dtype}; expected {spec.numpy_dtype}.")
 
-    def job(self, mode: str, *, detect: bool = False) -> KernelJob:
+    def job(self, mode: str, *, detect: bool = False, repeats: int = 2) -> KernelJob:
         """Return the job for one `mode`; one workgroup more than needed where invocations are guarded."""
         groups = list(self.contract.workgroups(self.params, workgroup_size(self.source, self.file)))
         if self.contract.unit == "invocations":
@@ -163,7 +178,7 @@ class PreparedLaunch:
             source=self.source,
             bindings=self._bindings(),
             workgroups=(groups[0], groups[1], groups[2]),
-            repeats=2,
+            repeats=repeats,
             # A buffer that the kernel updates in place would be other input the second time.
             fresh=any(spec.role != "output" for spec in self.contract.outputs),
             mode=mode,  # type: ignore[arg-type]
@@ -219,9 +234,9 @@ class PreparedLaunch:
 
     def evidence(self, result: JobResult) -> dict[str, np.ndarray]:
         """Return what tells one mistake from another: the outputs, and which words past their ends changed."""
-        found = self.raw_outputs(result, -1)
+        found = self.raw_outputs(result, 0)
         for spec in self.contract.outputs:
-            margin = result.buffers_after[-1][spec.binding][-4 * MARGIN_WORDS :]
+            margin = result.buffers_after[0][spec.binding][-4 * MARGIN_WORDS :]
             found[f"past the end of {spec.name}"] = margin.view(np.uint32) != CANARY
         return found
 
@@ -292,15 +307,29 @@ def hazard_kinds(result: JobResult) -> tuple[str, ...]:
     return tuple(sorted(finding.kind for finding in result.findings))
 
 
-def interpret_here(launch: PreparedLaunch) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def hazard_places(result: JobResult) -> tuple[str, ...]:
+    """Return which elements and how many invocations each finding speaks of, without lines or names."""
+    places = []
+    for finding in result.findings:
+        text = _LEARNERS_TEXT.sub("", finding.message.replace(finding.name or "\0", ""))
+        if finding.kind != "race":
+            # Who strays past the end depends on the workgroup size; where it strays does not.
+            text = _INVOCATION.sub("", text)
+        places.append(" ".join([finding.kind, *_PLACE.findall(text)]))
+    return tuple(sorted(places))
+
+
+def interpret_here(
+    launch: PreparedLaunch,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
     """Run our own kernel text in this process; learners' text goes to the worker."""
-    result = run_interpreted(launch.job("interpret", detect=True), launch.buffers())
-    return launch.evidence(result), hazard_kinds(result)
+    result = run_interpreted(launch.job("interpret", detect=True, repeats=1), launch.buffers())
+    return launch.evidence(result), hazard_kinds(result), hazard_places(result)
 
 
-def _expect_no_hazard(file: str, findings: list[JobFinding]) -> None:
+def _expect_no_hazard(file: str, findings: list[JobFinding], guard_reads: bool) -> None:
     for finding in findings:
-        if finding.hard:
+        if finding.hard or (guard_reads and finding.kind == "out-of-bounds-read"):
             raise Mismatch(f"{file}, line {finding.line}: {finding.message}")
 
 

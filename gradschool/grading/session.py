@@ -158,9 +158,7 @@ class GradingSession:
             problems.append(f"The notebook could not be run: {error.message}")
             functions.broken = error
             return functions
-        problems.extend(
-            f"Cell {cell.index + 1}: {cell.error} {cell.help}".strip() for cell in report.cells if not cell.ok
-        )
+        problems.extend(f"{cell.error} {cell.help}".strip() for cell in report.cells if not cell.ok)
         return functions
 
     def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
