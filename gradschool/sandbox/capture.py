@@ -181,8 +181,15 @@ class Attempts:
             return
         if isinstance(mode, str) and any(letter in mode for letter in "wax+"):
             self._notes[f"write the file {path[:200]}"] = None
-        elif not path.startswith(self._readable) and path.startswith("/"):
+        elif path.startswith("/") and not path.startswith(self._readable) and not _library_s_own(path):
             self._notes[f"read the file {path[:200]}"] = None
+
+
+def _library_s_own(path: str) -> bool:
+    """Whether a library looks at the machine, as many do when they are imported."""
+    if not path.startswith(("/proc/", "/sys/", "/usr/", "/lib", "/dev/urandom", "/etc/localtime")):
+        return False
+    return not sys._getframe(3).f_code.co_filename.startswith("<cell")
 
 
 def _warning_text(warning: warnings.WarningMessage) -> str:

@@ -21,7 +21,9 @@ _SYSTEM = (
     "/lib",
     "/lib64",
     "/etc/ld.so.cache",
+    "/etc/localtime",
     "/usr/share/zoneinfo",
+    "/dev/urandom",
 )
 _GPU_SYSTEM = (
     *("/usr/share", "/usr/local/share", "/usr/local/nvidia", "/usr/local/cuda", "/opt/rocm", "/etc/vulkan"),
@@ -73,6 +75,12 @@ def readable_paths(profile: str, environment: Mapping[str, str]) -> list[Path]:
         paths += [Path(path) for path in _GPU_SYSTEM]
         paths += _driver_folders(environment)
     return [path for path in paths if path.exists()]
+
+
+@cache
+def readable_prefixes() -> tuple[str, ...]:
+    """What a worker may read, as text to compare paths with."""
+    return tuple(str(path) for path in readable_paths("numpy", {}))
 
 
 def device_paths() -> list[Path]:

@@ -30,7 +30,7 @@ from gradschool.sandbox.messages import (
     RunCell,
     ToWorker,
 )
-from gradschool.sandbox.readable import python_folders
+from gradschool.sandbox.readable import readable_prefixes
 from gradschool.sandbox.stream import Stream
 from gradschool.sandbox.wire import Channel, Protocol
 
@@ -60,7 +60,9 @@ class Worker:
         np.random.seed(0)  # noqa: NPY002
         inert.install([*_HARMLESS, *_notebook_names()])
         self._namespace["display"] = self._namespace["get_ipython"] = inert.Inert()
-        self._attempts.install(tuple(str(folder) for folder in python_folders()))
+        # The course's own folder is on the path of an editable install; nothing there is for students.
+        sys.path[:] = [entry for entry in sys.path if entry.startswith(readable_prefixes())]
+        self._attempts.install(readable_prefixes())
 
     def serve(self) -> None:
         """Answer until the grader closes the connection."""
@@ -97,15 +99,33 @@ class Worker:
     def _execute(self, order: RunCell) -> Problem | None:
         source = without_magics(order.source)
         filename = problems.register(order.index, source)
-        if not order.definitions_only:
-            exec(_compile(source, filename), self._namespace)
+        tree = ast.parse(source, filename)
+        if order.definitions_only:
+            return self._execute_each(definitions(tree), filename)
+        if not any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body) or _from_future(tree):
+            exec(_compile(tree, filename), self._namespace)
             return None
+        return self._execute_past_imports(tree, filename)
+
+    def _execute_past_imports(self, tree: ast.Module, filename: str) -> Problem | None:
+        """Run a cell whose imports may fail one by one; a library that grading lacks must not cost the rest."""
         first: Problem | None = None
-        for node in definitions(ast.parse(source, filename)):
+        for node in tree.body:
+            try:
+                exec(_compile(ast.Module([node], []), filename), self._namespace)
+            except Exception as error:
+                if not isinstance(node, ast.Import | ast.ImportFrom):
+                    return first or problems.describe(error)
+                first = first or problems.describe(error)
+        return first
+
+    def _execute_each(self, nodes: list[ast.stmt], filename: str) -> Problem | None:
+        """Run definitions of a cell that is not graded; its imports and constants may fail in peace."""
+        first: Problem | None = None
+        for node in nodes:
             try:
                 exec(_compile(ast.Module([node], []), filename), self._namespace)
             except BaseException as error:
-                # An import or a constant of a cell that is not graded may fail in peace.
                 first = first or (problems.describe(error) if is_definition(node) else None)
         return first
 
@@ -126,6 +146,10 @@ def main(stream: Stream) -> None:
 
 def _compile(source: Any, filename: str) -> types.CodeType:
     return compile(source, filename, "exec", dont_inherit=True)
+
+
+def _from_future(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
 
 
 def _notebook_names() -> list[str]:

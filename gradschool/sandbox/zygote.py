@@ -27,7 +27,7 @@ from gradschool.errors import SandboxError
 from gradschool.sandbox import linux_process, lockdown, worker
 from gradschool.sandbox.limits import Limits
 from gradschool.sandbox.messages import Failed, FromWorker, Ready
-from gradschool.sandbox.readable import python_folders
+from gradschool.sandbox.readable import readable_prefixes
 from gradschool.sandbox.stream import FdStream
 from gradschool.sandbox.wire import Channel, Protocol
 
@@ -91,7 +91,7 @@ def _warm_up(preload: tuple[str, ...]) -> None:
             import_module(name)
     small = np.ones((8, 8), np.float32)
     np.linalg.inv(small @ small + np.eye(8))
-    python_folders()
+    readable_prefixes()
     gc.collect()
     gc.freeze()
 

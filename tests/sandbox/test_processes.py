@@ -16,6 +16,7 @@ from gradschool.sandbox import CellSource, Limits, Zygote, capabilities, lockdow
 from gradschool.sandbox.launch import spawn_locked
 from gradschool.sandbox.messages import Failed
 from gradschool.sandbox.process import WarmParent
+from gradschool.sandbox.proof import prove
 from gradschool.sandbox.wire import Channel, Protocol
 
 CELLS = [CellSource(0, "a", "code", "import time\ndef f(): return 1\ndef sleep(): time.sleep(60)")]
@@ -180,3 +181,7 @@ def test_peak_memory_of_a_worker_is_known_after_it_ended(zygote):
     worker.load([CellSource(0, "", "code", "import numpy as np\nx = np.ones(50_000_000 // 8)")])
     worker.close()
     assert worker.peak_memory_bytes > 50_000_000
+
+
+def test_the_protections_hold_when_they_are_tried(zygote):
+    assert prove(zygote) == ()

@@ -72,6 +72,19 @@ def test_an_error_in_a_cell_keeps_what_came_before_it(load):
     assert worker.call("c").value == 3
 
 
+def test_a_library_that_is_not_there_costs_only_its_own_line(load):
+    worker = load("import no_such_library\nimport numpy as np\nEPS = 1e-5", "def f(): return np.float64(EPS)")
+    (cell,) = worker.report.problems
+    assert "No module named 'no_such_library'" in cell.error
+    assert worker.call("f").value == 1e-5
+
+
+def test_annotations_may_be_postponed(load):
+    worker = load("from __future__ import annotations\nimport numpy as np\ndef f(x: np.Nonsense): return x")
+    assert worker.report.problems == ()
+    assert worker.call("f", (1,)).value == 1
+
+
 def test_the_last_definition_counts(load):
     assert load("def f(): return 1", "def f(): return 2").call("f").value == 2
 
