@@ -79,9 +79,10 @@ def _has_desktop() -> bool:
 
 def _introduce(console: Any, stages: list[Stage]) -> None:
     console.print(
-        f"A small class hands in {' and '.join(stage.id for stage in stages)}: right, half done, wrong in known\n"
-        "ways, broken, endless and hostile. Hidden tests grade each submission in a sandbox, kernels on a\n"
-        "device and in an interpreter. Nobody can stop the class, and nobody gets a point for nothing.\n",
+        f"A small class hands in {' and '.join(stage.id for stage in stages)}:\n"
+        "right, half done, wrong in known ways, broken, endless and hostile. Hidden\n"
+        "tests grade each submission in a sandbox, kernels on a device and in an\n"
+        "interpreter. Nothing stops the class, and nobody gets a point for nothing.\n",
         markup=False,
         soft_wrap=True,
     )
