@@ -85,19 +85,29 @@ class Namer:
         # Nearly always one mistake explains every failure, and the smallest case rules most others out.
         whole = [item for item in candidates if all(self._explains(item, seen) for seen in failed)]
         if whole and failed:
-            return self._most_agreeing(whole, others)
+            return self._most_agreeing(whole, failed, others)
         # Two mistakes at once: name one that explains some of the failures.
         counts = [
             (sum(self._explains(item, seen) for seen in failed[:_MAX_PARTIAL]), item) for item in candidates
         ]
         most = max((count for count, _ in counts), default=0)
         partial = [item for count, item in counts if count == most]
-        return self._most_agreeing(partial, others) if most else None
+        return self._most_agreeing(partial, failed, others) if most else None
 
-    def _most_agreeing(self, items: Sequence[Misconception], others: Sequence[Evidence]) -> Misconception:
+    def _most_agreeing(
+        self, items: Sequence[Misconception], failed: Sequence[Evidence], others: Sequence[Evidence]
+    ) -> Misconception:
+        """Return the best of several; of equals the first, so a catalogue opens with the general mistake."""
         if len(items) == 1:
             return items[0]
-        return max(items, key=lambda item: sum(self._agrees(item, seen) for seen in others))
+
+        def rank(item: Misconception) -> tuple[int, int]:
+            self._n_places = 0
+            for seen in failed[:_MAX_PARTIAL]:
+                self._compare(item, seen)
+            return self._n_places, sum(self._agrees(item, seen) for seen in others)
+
+        return max(items, key=rank)
 
     def _explains(self, item: Misconception, evidence: Evidence) -> bool:
         return self._compare(item, evidence) == (True, True)
