@@ -224,7 +224,8 @@ def _zygote() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _gpu_worker() -> Any:
+def gpu_worker() -> Any:
+    """Return the worker that runs a learner's own kernels on their own machine."""
     from gradschool.gpu.worker_client import GpuWorker
 
     # A learner's own kernels on the learner's own machine: killable, not locked down.
@@ -235,7 +236,7 @@ def _gpu_worker() -> Any:
 
 def _probe_factory(folder: Path) -> Any:
     def make(evidence: Evidence) -> KernelProbe:
-        worker = _gpu_worker()
+        worker = gpu_worker()
         bench = KernelBench(
             lambda job, buffers: worker.run(job, buffers, timeout_s=KERNEL_TIMEOUT_S),
             has_device=worker.info.kind != "interpreter",
