@@ -9,6 +9,7 @@ from gradschool.errors import GradschoolError
 from gradschool.notebook.cards import Card, check_card, error_card, note_card
 from gradschool.notebook.display import show
 from gradschool.notebook.place import Place
+from gradschool.release.stubs import is_unwritten_kernel
 
 
 def run_visible(find: Callable[[], Place], exercise: str | None, namespace: dict[str, Any]) -> str:
@@ -37,11 +38,18 @@ def run_visible(find: Callable[[], Place], exercise: str | None, namespace: dict
         _show(note_card(title, "Interrupted. If it ran for long, look for a loop that never ends."))
         return f"{title} was interrupted."
     for record in records:
-        _show(check_card(record))
+        _show(check_card(record, unwritten=_is_empty_kernel(place, record.id)))
     failed = [
         record for record in records if any(test.outcome in ("failed", "error") for test in record.tests)
     ]
     return "\n".join(check_card(record).text for record in failed)
+
+
+def _is_empty_kernel(place: Place, exercise: str) -> bool:
+    path = place.kernels / exercise
+    if path.suffix != ".wgsl" or not path.is_file():
+        return False
+    return is_unwritten_kernel(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _show(card: Card) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gradschool.errors import UsageError
+from gradschool.errors import KernelError, UsageError
+from gradschool.release.stubs import is_unwritten_kernel
 
 
 class LiveKernel:
@@ -19,10 +20,23 @@ class LiveKernel:
         self.path = path
         self._kernel: Any = None
         self._text = ""
+        self._untried = True
 
     def __call__(self, **arguments: Any) -> Any:
         """Run the kernel: arrays in by name, the output array out."""
-        return self._fresh()(**arguments)
+        kernel = self._fresh()
+        if is_unwritten_kernel(self._text):
+            # It would run and give zeros, which a plot shows as if they were an answer.
+            raise KernelError(
+                f"{self.path.name} is not written yet.",
+                help="Open it, write it, save it, then run this cell.",
+            )
+        if self._untried:
+            from gradschool.notebook.trial import try_out
+
+            try_out(kernel, arguments)
+            self._untried = False
+        return kernel(**arguments)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -45,4 +59,5 @@ class LiveKernel:
 
             self._kernel = load_kernel(self.path)
             self._text = text
+            self._untried = True
         return self._kernel

@@ -95,8 +95,12 @@ def _build_cell(
     if cell.role == "solution" and cell.exercise and not with_solutions:
         source = stub_function(source, cell.exercise)
     metadata: dict[str, Any] = {"gradschool": _role(cell)}
-    if cell.tags:
-        metadata["tags"] = list(cell.tags)
+    tags = list(cell.tags)
+    if cell.role == "demo":
+        # A demo of something not written yet fails; "Run All" goes on to the checks behind it.
+        tags.append("raises-exception")
+    if tags:
+        metadata["tags"] = tags
     built = {
         "cell_type": "code",
         "execution_count": None,

@@ -10,6 +10,8 @@ from gradschool.lesson_file import BEGIN_SOLUTION, END_SOLUTION, strip_solution
 YOUR_CODE = "YOUR CODE HERE"
 
 _MAIN = re.compile(r"@compute\b[^{]*?\bfn\s+main\s*\([^{]*?\)\s*(?=\{)", re.DOTALL)
+_EMPTY_MAIN = re.compile(r"\bfn\s+main\s*\([^{]*?\)\s*\{\s*\}", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORKGROUP_SIZE = re.compile(r"@workgroup_size\s*\((?P<sizes>[^)]*)\)")
 _DEFAULT_SIZES = {1: "64", 2: "8, 8", 3: "4, 4, 4"}
 
@@ -53,6 +55,11 @@ def stub_kernel(source: str, filename: str) -> str:
         head = _WORKGROUP_SIZE.sub(_literal_size, main[0]).strip()
         stub += f"\n{head} {{\n  // {YOUR_CODE}\n}}\n"
     return stub
+
+
+def is_unwritten_kernel(source: str) -> bool:
+    """Tell whether a kernel does nothing yet: the body of its `main` is empty but for comments."""
+    return _EMPTY_MAIN.search(_COMMENT.sub("", source)) is not None
 
 
 def _literal_size(found: re.Match[str]) -> str:

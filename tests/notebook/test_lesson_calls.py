@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import gradschool as gs
-from gradschool.errors import UsageError
+import gradschool.notebook.trial
+from gradschool.errors import KernelError, UsageError
 from gradschool.notebook import CheckFailed
 from gradschool.notebook.place import find_place
 
@@ -153,16 +154,30 @@ def test_a_changed_kernel_is_read_again(stage_folder: Path, monkeypatch: pytest.
 
     loads: list[str] = []
 
+    monkeypatch.setattr(gradschool.notebook.trial, "try_out", lambda kernel, values: None)
+
     def load_kernel(path: Path):
         loads.append(path.read_text())
         return lambda **arguments: len(loads)
 
     monkeypatch.setattr(gradschool.gpu, "load_kernel", load_kernel, raising=False)
+    kernel = stage_folder / "scale_shift.wgsl"
+    kernel.write_text(kernel.read_text().replace("// YOUR CODE HERE", "let i = 0u;"))
     namespace: dict = {}
     cell('gs.start("00_tiny")\nscale = gs.kernel("scale_shift")\nscale(x=1)\nresult = scale(x=1)', namespace)
     assert namespace["result"] == 1
-    (stage_folder / "scale_shift.wgsl").write_text("// changed")
+    kernel.write_text("// changed")
     assert cell("result = scale(x=1)", namespace) == 2
+
+
+def test_an_empty_kernel_is_called_unwritten_instead_of_giving_zeros(
+    stage_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import gradschool.gpu
+
+    monkeypatch.setattr(gradschool.gpu, "load_kernel", lambda path: lambda **_: 0, raising=False)
+    with pytest.raises(KernelError, match=r"scale_shift\.wgsl is not written yet"):
+        cell('gs.start("00_tiny")\ngs.kernel("scale_shift.wgsl")(x=1)', {})
 
 
 def test_show_kernel_numbers_the_lines(stage_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gradschool.errors import PackError
-from gradschool.release.stubs import stub_function, stub_kernel
+from gradschool.release.stubs import is_unwritten_kernel, stub_function, stub_kernel
 
 WHOLE_MAIN = """\
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
@@ -62,3 +62,11 @@ def triple(x):
     assert stub.count("raise NotImplementedError") == 2
     assert "HIDDEN" not in stub
     exec(stub, {})
+
+
+def test_a_stub_is_told_from_a_kernel_someone_began() -> None:
+    stub = stub_kernel(WHOLE_MAIN, "fill.wgsl")
+    assert is_unwritten_kernel(stub)
+    assert is_unwritten_kernel(stub.replace("YOUR CODE HERE", "todo"))
+    assert not is_unwritten_kernel(stub.replace("// YOUR CODE HERE", "// YOUR CODE HERE\n  out[0] = 1.0;"))
+    assert not is_unwritten_kernel(WHOLE_MAIN)
