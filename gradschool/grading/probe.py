@@ -112,7 +112,7 @@ class KernelProbe:
             Mismatch: A hazard was found, or part of an output was never written.
         """
         launch = self._prepare(file, values)
-        self._interpret(launch, detect=True, guard_reads=guard_reads)
+        self._interpret(launch, detect=True, guard_reads=guard_reads, must_write=True)
 
     def _prepare(self, file: str, values: Mapping[str, Any]) -> PreparedLaunch:
         contract = self._contracts.get(file)
@@ -136,7 +136,12 @@ class KernelProbe:
             raise
 
     def _interpret(
-        self, launch: PreparedLaunch, *, detect: bool, guard_reads: bool = False
+        self,
+        launch: PreparedLaunch,
+        *,
+        detect: bool,
+        guard_reads: bool = False,
+        must_write: bool = False,
     ) -> dict[str, np.ndarray]:
         result = self._run(launch, launch.job("interpret", detect=detect))
         outputs, hazards, places = launch.evidence(result), hazard_kinds(result), hazard_places(result)
