@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from gradschool.sandbox.limits import Limits
-from gradschool.sandbox.values import Node
+from gradschool.sandbox.nodes import Node
 
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
 _Text = Annotated[str, msgspec.Meta(max_length=4_000)]

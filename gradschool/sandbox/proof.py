@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gradschool.errors import CallFailed, SubmissionError
 from gradschool.sandbox.client import Worker, Zygote
-from gradschool.sandbox.lockdown import capabilities
 from gradschool.sandbox.loading import CellSource
+from gradschool.sandbox.lockdown import capabilities
 
 _ATTEMPTS = CellSource(
     0,

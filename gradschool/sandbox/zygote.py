@@ -141,9 +141,10 @@ def _reap(pid: int, live: set[int]) -> tuple[int, int]:
         live.discard(pid)
     # Where the platform lets a child start processes, its orphans are ours now.
     with contextlib.suppress(OSError, ChildProcessError):
-        for stray in _children() - live:
-            os.kill(stray, signal.SIGKILL)
-            os.waitpid(stray, 0)
+        while strays := _children() - live:
+            for stray in strays:
+                os.kill(stray, signal.SIGKILL)
+                os.waitpid(stray, 0)
     return status, usage.ru_maxrss
 
 

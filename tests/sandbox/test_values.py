@@ -10,18 +10,8 @@ from hypothesis import strategies as st
 from gradschool.errors import SandboxError, WireError
 from gradschool.sandbox import FunctionRef, Seed
 from gradschool.sandbox.functions import KNOWN
-from gradschool.sandbox.values import (
-    ArrayNode,
-    BigIntNode,
-    Encoder,
-    FunctionNode,
-    ListNode,
-    ScalarNode,
-    SeedNode,
-    TooLarge,
-    Unsendable,
-    decode,
-)
+from gradschool.sandbox.nodes import ArrayNode, BigIntNode, FunctionNode, ListNode, ScalarNode, SeedNode
+from gradschool.sandbox.values import Encoder, TooLarge, Unsendable, decode
 
 MIB = 1 << 20
 

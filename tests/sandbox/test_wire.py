@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gradschool.errors import WireError
 from gradschool.sandbox.messages import FromWorker, Ready
-from gradschool.sandbox.stream import FdStream, WireClosed, WireTimeout, stream_of
+from gradschool.sandbox.stream import FdStream, SocketStream, WireClosed, WireTimeout, stream_of
 from gradschool.sandbox.wire import DTYPES, MAX_HEADER_BYTES, Channel, Protocol
 
 PROTOCOL: Protocol[FromWorker] = Protocol(FromWorker)
@@ -223,3 +223,20 @@ def test_closing_twice_is_harmless():
     stream.close()
     stream.close()
     right.close()
+
+
+def test_where_sockets_are_not_files_the_same_holds():
+    left, right = socket.socketpair()
+    sender, receiver = Channel(SocketStream(left), PROTOCOL), Channel(SocketStream(right), PROTOCOL)
+    sender.send(READY, [np.arange(5.0)], 1)
+    message, (got,) = receiver.receive(1)
+    assert message == READY
+    assert got.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(WireTimeout):
+        receiver.receive(0.05)
+    with pytest.raises(WireTimeout):
+        sender.send(READY, [np.zeros(10_000_000)], 0.1)
+    sender.close()
+    with pytest.raises(WireClosed):
+        receiver.receive(1)
+    receiver.close()
