@@ -166,7 +166,8 @@ class CallChecker(ExprChecker):
             self.fail("array() needs its element type and size", e, "write array<f32, 4>()")
         el: Type | None = e.args[0].ty
         for a in e.args[1:]:
-            assert el is not None and a.ty is not None
+            assert el is not None
+            assert a.ty is not None
             if constants.can_convert(el, a.ty):
                 el = a.ty
             elif not constants.can_convert(a.ty, el):

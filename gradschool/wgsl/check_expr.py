@@ -166,7 +166,7 @@ class ExprChecker(Scope):
         e.const, e.stage = decl.const, decl.stage
         return decl.ty
 
-    def global_decl(self, decl: ast.Decl) -> None:
+    def global_decl(self, d: ast.Decl) -> None:
         """Check a module-scope declaration before it is used; overridden."""
         raise NotImplementedError
 

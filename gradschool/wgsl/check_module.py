@@ -52,8 +52,6 @@ class Entry:
 class ModuleChecker(StatementChecker):
     """Checks a whole source."""
 
-    jumps: list
-
     def module(self) -> None:
         """Check every declaration."""
         self.jumps = []

@@ -15,6 +15,8 @@ NEXT, BREAK, CONTINUE, RETURN = "next", "break", "continue", "return"
 class StatementChecker(SpecialChecker):
     """Checks statements and says how each can end (the specification's behaviours)."""
 
+    jumps: list
+
     def block(self, block: ast.Block, new_scope: bool = True) -> set[str]:
         """Check a block."""
         if new_scope:

@@ -47,7 +47,8 @@ class ExprEmitter(RefEmitter):
         return self.load(ref, e.pos) if ref is not None else self.local_name(e.decl)
 
     def _binary(self, e: ast.Binary) -> str:
-        assert e.left.ty is not None and e.right.ty is not None
+        assert e.left.ty is not None
+        assert e.right.ty is not None
         if e.op in ("&&", "||") and touches_memory(e.right):
             return self._short_circuit(e)
         self.count_ops(e)
@@ -96,7 +97,8 @@ class ExprEmitter(RefEmitter):
             return self._construct(e)
         name = e.target
         if name == "bitcast":
-            assert e.args[0].ty is not None and e.ty is not None
+            assert e.args[0].ty is not None
+            assert e.ty is not None
             return bitcast_code(e.args[0].ty, e.ty, self.ex(e.args[0]))
         if name.startswith("atomic"):
             return self._atomic(e, name)

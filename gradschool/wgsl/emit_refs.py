@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from gradschool.wgsl import ast
+from gradschool.wgsl.emit_base import Emitter, Ref
 from gradschool.wgsl.layout import Layout
 from gradschool.wgsl.types import F16, Array, Atomic, Mat, Ptr, Scalar, Struct, Type, Vec
 
-COMPOSITE_INLINE = 16
 
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A place: a memory, a constant offset, and an offset computed in the run (`dyn`, Python text)."""
-
-    root: str
-    layout: Layout
-    ty: Type
-    const: int = 0
-    dyn: str = ""
-    ends_root: bool = True  # nothing lies between the end of this place and the end of the memory
-    frozen: bool = False  # read-only for the whole run
-
-    @property
-    def off(self) -> str:
-        """Python text of the offset."""
-        if not self.dyn:
-            return str(self.const)
-        return f"{self.dyn} + {self.const}" if self.const else self.dyn
-
-
-class RefEmitter:
-    """Mixin of the function emitter; `ex`, `temp`, `const_name`, `line_of` and `m` come from there."""
+class RefEmitter(Emitter):
+    """Finds places, and emits loads and stores."""
 
     def ref(self, e: ast.Expr) -> Ref | None:
         """Place that an expression denotes, or None if it is a plain value."""
@@ -122,7 +101,6 @@ class RefEmitter:
             view, shift = ref.layout.scalar(ty)
             if ref.frozen and not ref.dyn and not self.counting:
                 return f"{ref.root}.{view}[{ref.const >> shift}]"
-            self.count_load()
             tail = f", {shift}" if shift else ""
             code = f"{ref.root}.get({ref.root}.{view}, {ref.off}, {self.m}, {line}{tail})"
             return self.temp(_from_cell(code, ty, ref.layout))
@@ -146,7 +124,8 @@ class RefEmitter:
         ty = ref.ty
         if isinstance(ty, Struct):
             return [_moved(ref, base, ref.layout.field(ty, k), f.type) for k, f in enumerate(ty.fields)]
-        assert isinstance(ty, Array) and ty.count is not None
+        assert isinstance(ty, Array)
+        assert ty.count is not None
         step = ref.layout.stride(ty.el)
         return [_moved(ref, base, k * step, ty.el) for k in range(ty.count)]
 
@@ -155,7 +134,6 @@ class RefEmitter:
         return self.const_name((np.arange(ty.n, dtype=np.intp) * step).reshape(ty.n, 1))
 
     def _load_vector(self, ref: Ref, ty: Vec, line: int) -> str:
-        self.count_load()
         view, shift = ref.layout.scalar(ty.el)
         tail = f", {shift}" if shift else ""
         code = (

@@ -246,7 +246,7 @@ class Module:
             per_word = 4 // granule
             padded = np.zeros(-(-memory.size // per_word) * per_word, bool)
             padded[: memory.size] = flags
-            written[b.binding] = padded.reshape(-1, per_word).any(axis=1)
+            written[b.binding] = np.asarray(padded.reshape(-1, per_word).any(axis=1))
         findings = sorted(run.found.values(), key=lambda f: (not f.hard, f.line))
         if ledger is not None:
             ledger.finish(run)

@@ -214,7 +214,7 @@ def transpose(a):
 def determinant(a):
     """Determinant by cofactors of the first column."""
     rows = [[a[c, r] for c in range(a.shape[0])] for r in range(a.shape[1])]
-    total = _minor(rows)
+    total = np.asarray(_minor(rows))
     return total if total.shape[0] != 1 else total[0]
 
 

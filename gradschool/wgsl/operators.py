@@ -148,7 +148,8 @@ def unary_code(op: str, a: str) -> str:
 def convert_code(frm: Type, to: Type, a: str) -> str:
     """Python text of a value conversion such as `f32(x)`, for scalars and vectors."""
     x, y = scalar_of(frm), scalar_of(to)
-    assert x is not None and y is not None
+    assert x is not None
+    assert y is not None
     if x == y:
         return a
     if y == BOOL:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradschool.wgsl import ast, constants
 from gradschool.wgsl.emit import FunctionEmitter
-from gradschool.wgsl.emit_refs import Ref
+from gradschool.wgsl.emit_base import Ref
 from gradschool.wgsl.errors import Source
 from gradschool.wgsl.layout import CELLS, BufferLayout, Layout
 from gradschool.wgsl.types import Type
