@@ -178,8 +178,10 @@ def start_python(
     )
     code = (
         "import sys, socket\n"
-        f"root = {str(PACKAGE_DIR.parent)!r}\n"
-        "root in sys.path or sys.path.append(root)\n"
+        # This very package, even where another copy is installed; nothing else from its folder.
+        f"sys.path.insert(0, {str(PACKAGE_DIR.parent)!r})\n"
+        "import gradschool\n"
+        "del sys.path[0]\n"
         f"from {module} import main\n"
         f"main({receive})\n"
     )
