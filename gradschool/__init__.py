@@ -21,7 +21,16 @@ _LAZY = {
     "load_iris": "gradschool.data",
 }
 
-__all__ = ["__version__", *_LAZY]
+__all__ = [
+    "__version__",
+    "check",
+    "kernel",
+    "load_digits",
+    "load_iris",
+    "show_kernel",
+    "start",
+    "to_device",
+]
 
 
 def __getattr__(name: str) -> Any:

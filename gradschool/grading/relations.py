@@ -80,10 +80,10 @@ def _factor(got: np.ndarray, want: np.ndarray, bound: np.ndarray) -> str:
 
 def _part(got: np.ndarray, want: np.ndarray, bound: np.ndarray) -> str:
     """Where the wrong elements lie, when they lie together."""
-    wrong = ~(np.abs(got - want) <= bound)
+    wrong = np.asarray(~(np.abs(got - want) <= bound))
     share = wrong.mean()
     if got.ndim >= 2:
-        rows = wrong.reshape(wrong.shape[0], -1).any(axis=1)
+        rows = np.asarray(wrong.reshape(wrong.shape[0], -1).any(axis=1))
         if share < 1 and not rows[0] and rows[1:].all() and len(rows) > 2:
             return "Only the first row is right."
     flat = wrong.reshape(-1)
@@ -92,7 +92,7 @@ def _part(got: np.ndarray, want: np.ndarray, bound: np.ndarray) -> str:
         if flat.size > size and first >= size and first % size == 0 and flat[first:].mean() > 0.9:
             return f"The first {first} values are right and the rest is wrong: a workgroup boundary?"
     if got.ndim == 2 and share < 1:
-        columns = wrong.any(axis=0)
+        columns = np.asarray(wrong.any(axis=0))
         first = int(np.argmax(columns))
         if first in (32, 64, 128, 256) and columns[first:].all():
             return f"Columns from {first} on are wrong: is a row longer than the workgroup?"

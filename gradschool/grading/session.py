@@ -10,7 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gradschool.errors import CallTimeout, SandboxError, SubmissionError, WorkerDied
+import msgspec
+
+from gradschool.errors import CallTimeout, KernelError, SandboxError, SubmissionError, WorkerDied
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.bench import StageBench
 from gradschool.grading.calls import Evidence
@@ -57,7 +59,7 @@ class GradingSession:
 
     def _require_sandbox(self) -> SandboxRecord:
         found = capabilities()
-        record = SandboxRecord(level=found.level, missing=list(found.missing))
+        record = msgspec.convert({"level": found.level, "missing": list(found.missing)}, SandboxRecord)
         if record.level != "full" and not self.options.allow_weak_sandbox:
             raise SandboxError(
                 f"This platform cannot isolate submissions: it lacks {', '.join(record.missing)}.",
@@ -165,7 +167,7 @@ class GradingSession:
         def run(job: Any, buffers: Mapping[int, Any]) -> Any:
             return self._gpu.run(job, dict(buffers), timeout_s=self.options.kernel_timeout_s)
 
-        hung: dict[str, Exception] = {}
+        hung: dict[str, KernelError] = {}
         bench = KernelBench(run, has_device=self._gpu.info.kind != "interpreter", hung=hung)
 
         def make(evidence: Evidence) -> KernelProbe:
