@@ -7,7 +7,12 @@ They are loaded on first use, so that `import gradschool` costs nothing in a san
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradschool.data import load_digits, load_iris
+    from gradschool.gpu import to_device
+    from gradschool.notebook import check, kernel, show_kernel, start
 
 __version__ = "0.1.0"
 
