@@ -8,7 +8,7 @@ from typing import Any
 
 from gradschool.wgsl import ast, constants
 from gradschool.wgsl.layout import Layout
-from gradschool.wgsl.types import Mat, Type, Vec
+from gradschool.wgsl.types import Mat, Scalar, Type, Vec, scalar_of
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Emitter:
         self.loose: set[int] = set()
         self.loop_stack: list[Any] = []
         self.counting = program.cost
-        self.ops = 0
+        self.ops = self.flops = 0
         self.roots = roots
         self.inputs: dict[Any, Any] = {}
         self.vector_inputs: set[str] = set()
@@ -105,11 +105,25 @@ class Emitter:
         """Count the arithmetic of an operator or built-in for the cost report."""
         ty = e.ty
         n = ty.n if isinstance(ty, Vec) else ty.cols * ty.rows if isinstance(ty, Mat) else 1
-        if isinstance(e, ast.Call) and e.target in ("fma",):
+        if isinstance(e, ast.Call) and e.target == "fma":
             n *= 2
-        if isinstance(e, ast.Call) and e.target in ("dot",) and isinstance(e.args[0].ty, Vec):
+        elif isinstance(e, ast.Call) and e.target == "dot" and isinstance(e.args[0].ty, Vec):
             n = 2 * e.args[0].ty.n - 1
+        elif (
+            isinstance(e, ast.Binary)
+            and e.op == "*"
+            and isinstance(e.left.ty, Mat)
+            and not isinstance(e.right.ty, Scalar)
+        ):
+            n *= 2 * e.left.ty.cols - 1
+        elif isinstance(e, ast.Binary) and isinstance(e.left.ty, Vec) and isinstance(e.right.ty, Mat):
+            n *= 2 * e.left.ty.n - 1
+        elif isinstance(e, ast.Call) and e.target == "select":
+            return
         self.ops += n
+        el = scalar_of(ty)
+        if el is not None and el.name in ("f32", "f16"):
+            self.flops += n
 
     # Names.
 

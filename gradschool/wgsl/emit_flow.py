@@ -35,7 +35,7 @@ class FlowEmitter(StatementEmitter):
     def statement(self, s: ast.Stmt) -> None:
         """Emit one statement."""
         start = len(self.lines)
-        self.ops = 0
+        self.ops = self.flops = 0
         match s:
             case ast.Block():
                 self.block(s.body)
@@ -65,7 +65,7 @@ class FlowEmitter(StatementEmitter):
             self.lines.insert(start, " " * self.depth + self.cost_line(s.pos))
 
     def _condition(self, e: ast.Expr) -> str:
-        self.ops = 0
+        self.ops = self.flops = 0
         start = len(self.lines)
         text = self.ex(e)
         if self.counting:

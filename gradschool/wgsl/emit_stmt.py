@@ -19,7 +19,7 @@ class StatementEmitter(ExprEmitter):
 
     def cost_line(self, pos: int) -> str:
         """Text that counts a statement."""
-        return f"rt.cost.line({self.line_of(pos)}, m, {self.ops})"
+        return f"rt.cost.line({self.line_of(pos)}, m, {self.ops}, {self.flops}, rt)"
 
     def declare(self, d: ast.Decl) -> None:
         """Emit a declaration."""

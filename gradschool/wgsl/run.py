@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradschool.wgsl.cost import GROUP
 from gradschool.wgsl.findings import Reporter
 from gradschool.wgsl.masks import Masks
 from gradschool.wgsl.memory import POISON, TRAP, Memory, PrivateMemory, WorkgroupMemory
@@ -147,6 +148,13 @@ class Run(Masks, Reporter):
         self.lane = np.arange(self.lanes)
         self.group_of_lane = np.repeat(np.arange(self.groups), width)
         self.group_numbers = np.repeat(numbers, width)
+        if self.cost is not None:
+            # Groups of 32 neighbouring lanes, as hardware runs them; a workgroup's last one may be smaller.
+            teams = -(-width // GROUP)
+            self.team_of_lane = self.group_of_lane * teams + np.tile(np.arange(width) // GROUP, self.groups)
+            starts = np.arange(self.groups)[:, None] * width + np.arange(teams)[None, :] * GROUP
+            self.team_starts = starts.ravel()
+            self.team_sizes = np.diff(np.r_[self.team_starts, self.lanes])
         index = np.arange(width, dtype=np.uint32)
         local = (index % sx, index // sx % sy, index // (sx * sy))
         self.local_ids = tuple(np.tile(axis, self.groups) for axis in local)  # type: ignore
