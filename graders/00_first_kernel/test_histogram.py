@@ -54,5 +54,6 @@ def test_histogram_kernel_counts_a_crowd_at_one_bin(kernel, rng, crowded):
 def test_histogram_kernel_is_safe(kernel, rng, case):
     n, n_bins = case
     x = rng.integers(-2, n_bins + 2, n).astype(np.int32)
+    x[0] = rng.integers(0, n_bins)  # never nothing to count
     # What lies past the end may look like a value, so reading it is a fault even if it was not counted here.
     kernel.safety("histogram.wgsl", guard_reads=True, x=x, n_bins=n_bins)
