@@ -18,6 +18,9 @@ from gradschool.nbgrader.unfinished import MARK
 from gradschool.notebook.cards import grade_card
 from gradschool.pack import Pack, find_pack
 from gradschool.release.notebook_file import grade_id
+from gradschool.report.text import markdown
+
+_PROBLEMS_ID = "gradschool-problems"
 
 
 class NotGraded(GradschoolError):
@@ -53,6 +56,7 @@ class IsolatedGrading(NbGraderPreprocessor):
         for problem in record.problems:
             self.log.warning("%s: %s", where["student"], problem)
         _write_scores(nb, record, self.log)
+        _write_problems(nb, record)
         nb.metadata[MARK] = {"grader": record.grader_version, "submission": record.submission_digest}
         return nb, resources
 
@@ -120,6 +124,15 @@ def _write_scores(nb: Any, record: SubmissionRecord, log: Any) -> None:
                 help="Grade with the version of the pack that made the release.",
             )
         cell.outputs = [score_output(exercise, float(cell.metadata.nbgrader["points"]), log)]
+
+
+def _write_problems(nb: Any, record: SubmissionRecord) -> None:
+    """Tell the student on the feedback page what could not be used, and why."""
+    nb.cells = [cell for cell in nb.cells if cell.get("id") != _PROBLEMS_ID]
+    if record.problems:
+        lines = "\n".join(f"- {markdown(problem)}" for problem in record.problems)
+        cell = nbformat.v4.new_markdown_cell(f"### About this submission\n\n{lines}", id=_PROBLEMS_ID)
+        nb.cells.insert(0, cell)
 
 
 def score_output(exercise: ExerciseRecord, max_points: float, log: Any = None) -> Any:

@@ -118,6 +118,7 @@ def _attach(cells: list[Cell], released: list[Cell], notes: list[str]) -> list[C
             continue
         if name in taken:
             notes.append(f"The cell {name} was there twice; the last one counts.")
+            cell["id"] = None  # the name belongs to the one that counts
             continue
         _take(cell, slots[name])
         taken[name] = cell
@@ -125,6 +126,7 @@ def _attach(cells: list[Cell], released: list[Cell], notes: list[str]) -> list[C
 
 
 def _take(cell: Cell, slot: Cell) -> None:
+    cell["id"] = slot["id"]
     cell["metadata"] = copy.deepcopy(slot["metadata"])
     _as_type(cell, slot["cell_type"])
     if not slot["metadata"]["nbgrader"]["solution"]:

@@ -168,6 +168,12 @@ def hand_in_class(course: Course) -> None:
     (course.root / "submitted" / "binary" / STAGE / f"{STAGE}.ipynb").write_bytes(b"\xff\xfe\x00\x01")
 
 
+@pytest.fixture(scope="session")
+def new_course() -> type[Course]:
+    """Makes a course in an empty folder."""
+    return Course
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """The course, released, handed in and autograded once."""

@@ -84,7 +84,8 @@ def test_of_a_copied_cell_the_last_one_counts() -> None:
     held = [
         c for c in repaired["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == "double_solution"
     ]
-    assert [cell["source"] for cell in held] == [again["source"]]
+    assert [(cell["id"], cell["source"]) for cell in held] == [("double-solution", again["source"])]
+    assert repair_notebook(json.dumps(repaired), RELEASED) == (repaired, [])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradschool.grading import expect_equal
+from gradschool.grading import expect_equal, expect_raises
 
 
 @pytest.mark.exercise("double")
@@ -16,8 +16,7 @@ def test_double_is_exact(submission, reference, rng):
 @pytest.mark.exercise("double")
 @pytest.mark.points(1)
 def test_double_of_nothing_raises(submission):
-    with pytest.raises(ValueError):
-        submission.double(np.zeros(0))
+    expect_raises(submission.double, ValueError, np.zeros(0))
 
 
 @pytest.mark.exercise("halve")
