@@ -266,7 +266,8 @@ class PreparedLaunch:
         Such a buffer holds no poison that would tell.
         """
         for spec in self.contract.outputs:
-            if not np.any(result.written.get(spec.binding, True)):
+            # A buffer the kernel never names is not among those it wrote.
+            if not np.any(result.written.get(spec.binding, False)):
                 raise Mismatch(
                     f"{self.file} wrote nothing to {spec.name}.", help=f"Assign to {spec.name}[...]."
                 )
