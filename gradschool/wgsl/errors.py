@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gradschool.errors import KernelError
 
+WINDOW = 160
+
 
 class WgslError(KernelError):
     """A WGSL source does not compile, or asks for more than the interpreter allows.
@@ -42,13 +44,16 @@ class WgslError(KernelError):
             return f"{head}\nhelp: {self.help}" if self.help else head
         number = str(self.line)
         pad = " " * len(number)
-        text = self.source_line.expandtabs(1).rstrip()[:200]
-        carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
+        # Of a very long line only the part around the caret helps.
+        start = max(0, self.column - 1 - WINDOW // 2) if len(self.source_line) > WINDOW else 0
+        text = self.source_line.expandtabs(1).rstrip()[start : start + WINDOW]
+        column = self.column - start
+        carets = "^" * max(1, min(self.length, len(text) - column + 1))
         lines = [
             f"{self.file}:{self.line}:{self.column}: {self.message}",
             f"{pad} |",
             f"{number} | {text}",
-            f"{pad} | {' ' * (self.column - 1)}{carets}",
+            f"{pad} | {' ' * (column - 1)}{carets}",
         ]
         if self.help:
             lines.append(f"{pad} = help: {self.help}")
