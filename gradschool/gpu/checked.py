@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gradschool.errors import KernelCompileError, KernelLimitError
+from gradschool.errors import DeviceError, GradschoolError, KernelCompileError, KernelLimitError
 from gradschool.gpu.backend import BindingKind, Layout
 
 MAX_SOURCE_BYTES = 64 * 1024
@@ -149,10 +149,18 @@ def _compile(source: str, filename: str) -> Any:
         raise KernelCompileError(
             text, help=error.help, filename=filename, line=error.line or None, column=error.column or None
         ) from None
+    except GradschoolError:
+        raise
     except RecursionError:
         raise KernelLimitError(
             f"{filename} is nested too deeply to be read.", help="Split long expressions into several `let`."
         ) from None
+    except Exception as error:
+        # A fault of ours, which must not look like the learner's.
+        raise DeviceError(
+            f"Reading {filename} failed inside gradschool: {type(error).__name__}: {error}.",
+            help="Please report it, with the kernel.",
+        ) from error
 
 
 def _bindings(module: Any, filename: str) -> dict[int, tuple[BindingKind, str]]:

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from gradschool.gpu.jobs import KernelJob
     from gradschool.wgsl import BufferIn, RunResult
 
-DEFAULT_MAX_STEPS = 200_000
+DEFAULT_MAX_STEPS = 100_000
 """Loop iterations; the course's own kernels stay under 60,000."""
+
+WATCHED_STEPS = 4_000
+"""Watching for races makes an iteration of an endless loop 30 times dearer: past this many,
+a run without it first shows whether the kernel ends at all."""
 
 
 def run_kernel(
@@ -39,17 +43,38 @@ def run_kernel(
         KernelTimeout: The steps ran out; the message names the loop.
         KernelError: A buffer is too small, or the launch too large.
     """
-    result = kernel.module.run(
-        kernel.entry,
-        workgroups=workgroups,
-        buffers=dict(buffers),
-        max_steps=max_steps or DEFAULT_MAX_STEPS,
-        detect=detect,
+    limit = max_steps or DEFAULT_MAX_STEPS
+    if detect and limit > WATCHED_STEPS:
+        result = _run(kernel, buffers, workgroups, WATCHED_STEPS, detect=True)
+        if not _ran_out(result):
+            return result
+        _refuse_endless(kernel, _run(kernel, buffers, workgroups, limit, detect=False))
+    result = _run(kernel, buffers, workgroups, limit, detect=detect)
+    _refuse_endless(kernel, result)
+    return result
+
+
+def _run(
+    kernel: CheckedKernel,
+    buffers: Mapping[int, BufferIn],
+    workgroups: tuple[int, int, int],
+    max_steps: int,
+    *,
+    detect: bool,
+) -> RunResult:
+    return kernel.module.run(
+        kernel.entry, workgroups=workgroups, buffers=dict(buffers), max_steps=max_steps, detect=detect
     )
+
+
+def _ran_out(result: RunResult) -> bool:
+    return any(finding.kind == "step-budget" for finding in result.findings)
+
+
+def _refuse_endless(kernel: CheckedKernel, result: RunResult) -> None:
     for finding in result.findings:
         if finding.kind == "step-budget":
             raise KernelTimeout(f"{kernel.filename}, line {finding.line}: {finding.message}")
-    return result
 
 
 def interpret_job(

@@ -120,6 +120,18 @@ def test_an_endless_loop_in_the_interpreter_is_a_timeout_that_names_the_line() -
         run_interpreted(setup.job(mode="interpret", max_steps=20_000), setup.buffers)
 
 
+LONG = ADD_ONE.replace("out[id.x] += x[id.x];", "for (var k = 0u; k < 60u; k++) { out[id.x] += x[id.x]; }")
+
+
+def test_a_long_loop_that_ends_is_watched_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradschool.gpu.interpret.WATCHED_STEPS", 50)
+    setup = Setup(LONG)
+    result = run_interpreted(setup.job(mode="interpret"), setup.buffers)
+    assert words(result.buffers_after[0][2])[0] == 70
+    assert result.written[2].tolist() == [True] * 5 + [False] * 2
+    assert result.findings == []
+
+
 WRONG: dict[
     str, tuple[dict[str, object], Callable[[dict[int, np.ndarray]], object], type[Exception], str]
 ] = {
