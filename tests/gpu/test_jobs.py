@@ -171,3 +171,11 @@ def test_a_contracts_kernel_runs_as_a_job(scale: Kernel, backend: Backend) -> No
     after = execute(job, buffers, backend).buffers_after[0][2]
     assert after[:20].view(np.float32).tolist() == [0, 2, 4, 6, 8]
     assert set(after[20:].tolist()) == {0xEE}
+
+
+def test_a_job_may_count_invocations_and_leave_the_workgroup_size_to_the_kernel() -> None:
+    job = Setup().job(invocations=(9, 1, 1), spare_workgroups=1)
+    assert job.launch_size((4, 1, 1)) == (4, 1, 1)
+    assert job.launch_size((256, 1, 1)) == (2, 1, 1)
+    with pytest.raises(KernelLimitError, match="65,536"):
+        Setup().job(invocations=(65_536, 1, 1)).launch_size((1, 1, 1))
