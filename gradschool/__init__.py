@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradschool.data import load_digits, load_iris
+    from gradschool.data import load_canvas_digits, load_digits, load_iris
     from gradschool.gpu import to_device
     from gradschool.notebook import check, kernel, show_kernel, start
 
@@ -22,6 +22,7 @@ _LAZY = {
     "kernel": "gradschool.notebook",
     "show_kernel": "gradschool.notebook",
     "to_device": "gradschool.gpu",
+    "load_canvas_digits": "gradschool.data",
     "load_digits": "gradschool.data",
     "load_iris": "gradschool.data",
 }
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "check",
     "kernel",
+    "load_canvas_digits",
     "load_digits",
     "load_iris",
     "show_kernel",

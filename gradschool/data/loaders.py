@@ -23,6 +23,36 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     return data["pixels"] / 16.0, data["labels"].astype(np.int64)
 
 
+def load_canvas_digits(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the digits of `load_digits`, each at a random place on a canvas of 16 by 16 pixels.
+
+    There are 9 by 9 = 81 places. Every seed puts each digit at another one of them and keeps the
+    order of the digits, so `split` holds back the same digits whatever the seed. That is how more
+    than one place of a digit can be had: join the training parts of several seeds.
+
+    Args:
+        seed: Another seed gives other places; the same seed the same ones on every machine.
+
+    Returns:
+        x: float64 (1797, 256), ink from 0 to 1; `x[i].reshape(16, 16)` is a picture, and
+            `x.reshape(-1, 1, 16, 16)` is the whole set as images (n, c, h, w).
+        y: int64 (1797,), the digit that was meant, 0 to 9.
+
+    Source:
+        The pictures are those of `load_digits`.
+    """
+    pictures, y = load_digits()
+    # Raw bits are promised for ever, what a Generator makes of them is not; 2**64 hardly favours any place.
+    place = (np.random.PCG64(seed).random_raw(len(y)) % np.uint64(81)).astype(np.int64)
+    rows = place[:, None] // 9 + np.arange(8)
+    columns = place[:, None] % 9 + np.arange(8)
+    canvas = np.zeros((len(y), 16, 16))
+    canvas[np.arange(len(y))[:, None, None], rows[:, :, None], columns[:, None, :]] = pictures.reshape(
+        -1, 8, 8
+    )
+    return canvas.reshape(-1, 256), y
+
+
 def load_iris() -> tuple[np.ndarray, np.ndarray]:
     """Return Fisher's 150 iris flowers, 50 of each of three species.
 
@@ -74,5 +104,8 @@ def split(
 
 
 def _load(name: str) -> dict[str, np.ndarray]:
-    with files("gradschool.data").joinpath(name).open("rb") as file, np.load(file, allow_pickle=False) as data:
+    with (
+        files("gradschool.data").joinpath(name).open("rb") as file,
+        np.load(file, allow_pickle=False) as data,
+    ):
         return dict(data)

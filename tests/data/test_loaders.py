@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from gradschool.data import load_digits, load_iris, split
+from gradschool.data import load_canvas_digits, load_digits, load_iris, split
 
 
 def test_the_digits_are_8_by_8_pictures_between_0_and_1():
@@ -12,6 +12,37 @@ def test_the_digits_are_8_by_8_pictures_between_0_and_1():
     assert (x.min(), x.max()) == (0.0, 1.0)
     assert np.array_equal(x * 16, np.round(x * 16))
     assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_a_canvas_holds_its_digit_unchanged_and_nothing_else():
+    pictures, labels = load_digits()
+    x, y = load_canvas_digits()
+    assert (x.shape, x.dtype) == ((1797, 256), np.float64)
+    assert np.array_equal(y, labels)
+    # The same ink in the same order: only the place is new.
+    for i in range(0, 1797, 31):
+        canvas = x[i].reshape(16, 16)
+        windows = np.lib.stride_tricks.sliding_window_view(canvas, (8, 8)).reshape(81, 64)
+        assert np.any(np.all(windows == pictures[i], axis=1))
+        assert canvas.sum() == pictures[i].sum()
+
+
+def test_canvas_digits_are_everywhere_and_the_same_for_ever():
+    x, _ = load_canvas_digits(seed=3)
+    ink = (x > 0).sum(axis=0).reshape(16, 16)
+    # Every place but the margins of the pictures themselves is reached.
+    assert ink[1:-1, 1:-1].min() > 0
+    assert hashlib.sha256((x * 16).astype(np.uint8).tobytes()).hexdigest()[:16] == "6611bb48ca4c6fcb"
+    assert np.array_equal(x, load_canvas_digits(seed=3)[0])
+    assert not np.array_equal(x, load_canvas_digits(seed=4)[0])
+
+
+def test_the_same_digits_are_held_back_wherever_they_lie_on_the_canvas():
+    _, _, plain, labels = split(*load_digits())
+    for seed in (0, 1):
+        _, _, x_test, y_test = split(*load_canvas_digits(seed))
+        assert np.array_equal(y_test, labels)
+        np.testing.assert_array_equal(x_test.sum(axis=1), plain.sum(axis=1))
 
 
 def test_the_irises_are_fishers():
