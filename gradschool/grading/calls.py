@@ -16,7 +16,7 @@ class Call:
     Attributes:
         value: What it returned, or None when it raised.
         raised: Name of the exception it raised, or "".
-        mutated: Positions or names of arguments it changed.
+        changed: Positions and keywords of arguments it changed.
         producer: Index of the earlier call whose cache is among the arguments, or None.
         cache_place: Which argument is that cache (position or keyword), and which element
             of the producer's result it was.
@@ -27,7 +27,7 @@ class Call:
     kwargs: Mapping[str, Any]
     value: Any = None
     raised: str = ""
-    mutated: tuple[str, ...] = ()
+    changed: tuple[int | str, ...] = ()
     producer: int | None = None
     cache_place: tuple[int | str, int] | None = None
 

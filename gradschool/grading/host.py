@@ -20,9 +20,10 @@ import pytest
 from _pytest.config import _prepareconfig
 from _pytest.runner import runtestprotocol
 
-from gradschool.errors import GradschoolError, PackError
+from gradschool.errors import DeviceError, GradschoolError, PackError, SandboxError
 
 CONFIG = Path(__file__).with_name("pytest.ini")
+_PACKAGE = Path(__file__).parents[1]
 _ARGS = (
     "-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:warnings", "-p", "no:faulthandler",
     "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "no:doctest",
@@ -37,12 +38,14 @@ class CaseResult:
     Attributes:
         outcome: `error` means the test's own code failed on what the learner returned.
         message: For the learner; "" when passed.
+        fault: What failed in this package's own code, which no learner is to blame for.
     """
 
     test: str
     case: str
     outcome: Literal["passed", "failed", "error"]
     message: str
+    fault: str = ""
 
 
 class Host:
@@ -88,8 +91,7 @@ class Host:
         test, case = split_name(item)
         for report in reports:
             if report.failed:
-                outcome, message = _failure_of(report)
-                return CaseResult(test, case, outcome, message)
+                return _failure_of(report, test, case)
             if report.skipped:
                 # A skip is never a pass: what was not judged earns nothing.
                 return CaseResult(test, case, "error", "This test was skipped; ask your instructor.")
@@ -146,20 +148,22 @@ def _collection_errors(config: pytest.Config) -> str:
     return text
 
 
-def _failure_of(report: pytest.TestReport) -> tuple[Literal["failed", "error"], str]:
+def _failure_of(report: pytest.TestReport, test: str, case: str) -> CaseResult:
     error = next((value for name, value in report.user_properties if name == "gradschool"), None)
-    if isinstance(error, GradschoolError):
-        return "failed", str(error)
-    if isinstance(error, AssertionError) and str(error):
-        return "failed", str(error)
-    if isinstance(error, BaseException):
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        name = type(error).__name__
-        return (
-            "error",
-            f"The check could not use what your function returned ({name} in the check, line {line}).",
-        )
-    return "error", "The check could not be run."
+    if isinstance(error, SandboxError | PackError | DeviceError):
+        return CaseResult(test, case, "error", "This test could not be run.", fault=error.message)
+    if isinstance(error, GradschoolError) or (isinstance(error, AssertionError) and str(error)):
+        return CaseResult(test, case, "failed", str(error))
+    if not isinstance(error, BaseException):
+        return CaseResult(test, case, "error", "This test could not be run.", fault="no exception was kept")
+    name, last = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+    if Path(last.filename).is_relative_to(_PACKAGE) or isinstance(error, ImportError):
+        fault = f"{name} in {Path(last.filename).name}, line {last.lineno}: {error}"
+        return CaseResult(test, case, "error", "This test could not be run.", fault=fault)
+    message = (
+        f"The check could not use what your function returned ({name} in the check, line {last.lineno})."
+    )
+    return CaseResult(test, case, "error", message)
 
 
 @contextlib.contextmanager

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from gradschool.errors import GradschoolError
+from gradschool.grading.arguments import changed_arguments, resolve_functions, snapshot
 from gradschool.grading.calls import Call, Evidence, Launch, same
 from gradschool.grading.fill import reference_kernels
 from gradschool.grading.misconceptions import Misconception, load_misconceptions
-from gradschool.grading.proxy import changed_arguments
 from gradschool.grading.reference import load_reference
 from gradschool.pack import Stage
 
@@ -70,8 +70,8 @@ class Namer:
 
     def name(
         self, exercise: str, failed: Sequence[Evidence], others: Sequence[Evidence]
-    ) -> Misconception | None:
-        """Return the misconception that explains the failed tests of `exercise`, or None.
+    ) -> tuple[Misconception | None, bool]:
+        """Return the misconception that explains the failures of `exercise`, and whether it explains all.
 
         Args:
             exercise: The exercise that failed.
@@ -85,14 +85,14 @@ class Namer:
         # Nearly always one mistake explains every failure, and the smallest case rules most others out.
         whole = [item for item in candidates if all(self._explains(item, seen) for seen in failed)]
         if whole and failed:
-            return self._most_agreeing(whole, failed, others)
+            return self._most_agreeing(whole, failed, others), True
         # Two mistakes at once: name one that explains some of the failures.
         counts = [
             (sum(self._explains(item, seen) for seen in failed[:_MAX_PARTIAL]), item) for item in candidates
         ]
         most = max((count for count, _ in counts), default=0)
         partial = [item for count, item in counts if count == most]
-        return self._most_agreeing(partial, failed, others) if most else None
+        return (self._most_agreeing(partial, failed, others), False) if most else (None, False)
 
     def _most_agreeing(
         self, items: Sequence[Misconception], failed: Sequence[Evidence], others: Sequence[Evidence]
@@ -134,7 +134,7 @@ class Namer:
             answers.append(_answer(call, answers, calls, module))
             if call.name != item.exercise:
                 continue
-            if not _same_answer((call.value, call.raised, call.mutated), answers[-1], call.name):
+            if not _same_answer((call.value, call.raised, call.changed), answers[-1], call.name):
                 return False, False
             differs = differs or not _same_answer(answers[-1], right, call.name)
         return True, differs
@@ -188,13 +188,15 @@ def _answer(call: Call, answers: Answers, calls: Sequence[Call], module: Any) ->
     args, kwargs = copy.deepcopy(call.args), copy.deepcopy(dict(call.kwargs))
     if call.producer is not None and answers[call.producer][1] == "":
         args, kwargs = _with_cache(call, args, kwargs, calls[call.producer], answers[call.producer][0])
-    before = copy.deepcopy(args)
+    args = resolve_functions(args, partial(getattr, module))
+    kwargs = resolve_functions(kwargs, partial(getattr, module))
+    before, named_before = snapshot(args), snapshot(kwargs)
     try:
         with np.errstate(all="ignore"):
             value = function(*args, **kwargs)
     except Exception as error:
         return None, type(error).__name__, ()
-    return value, "", changed_arguments(before, args)
+    return value, "", changed_arguments(before, named_before, args, kwargs)
 
 
 def _with_cache(
@@ -211,16 +213,16 @@ def _with_cache(
 
 
 def _same_answer(one: tuple[Any, ...], other: tuple[Any, ...], name: str) -> bool:
-    (value_a, raised_a, mutated_a), (value_b, raised_b, mutated_b) = one, other
+    (value_a, raised_a, changed_a), (value_b, raised_b, changed_b) = one, other
     if raised_a or raised_b:
         return raised_a == raised_b
-    if mutated_a != mutated_b:
+    if changed_a != changed_b:
         return False
     return same(_without_cache(value_a, name), _without_cache(value_b, name))
 
 
 def _without_cache(value: Any, name: str) -> Any:
-    """The array a forward returns, without its cache: everyone's cache looks different."""
-    if name.endswith("_forward") and isinstance(value, tuple | list) and len(value) == 2:
-        return value[0]
+    """What a forward returns, without its cache in second place: everyone's looks different."""
+    if name.endswith("_forward") and isinstance(value, tuple | list) and len(value) >= 2:
+        return (value[0], *value[2:])
     return value

@@ -22,6 +22,7 @@ from gradschool.gpu.jobs import JobBinding, JobFinding, JobResult, KernelJob, ru
 from gradschool.gpu.kernel import pack_params, workgroup_size
 from gradschool.grading.calls import Evidence, Launch
 from gradschool.grading.expect import Mismatch
+from gradschool.release.stubs import is_unwritten_kernel
 
 # Bit patterns, as unsigned 32-bit words. All are NaN as f32 and absurd as integers.
 POISON = 0xFFC0DEAD  # outputs before a run
@@ -124,6 +125,8 @@ class KernelProbe:
                 f"{file} is missing from the submission.",
                 help="Hand in the kernel files beside the notebook, under their own names.",
             )
+        if is_unwritten_kernel(source):
+            raise Mismatch(f"{file} is not written yet.", help="Write the body of main.")
         return PreparedLaunch(contract, file, source, values)
 
     def _run(self, launch: PreparedLaunch, job: KernelJob) -> JobResult:

@@ -8,13 +8,13 @@ and a record of every call.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from gradschool.errors import CallFailed, SubmissionError
+from gradschool.grading.arguments import snapshot
 from gradschool.grading.calls import Call, Evidence
 from gradschool.grading.expect import Mismatch, describe
 from gradschool.grading.reference import Signatures
@@ -29,8 +29,8 @@ class Answer(Protocol):
         ...
 
     @property
-    def inputs_after(self) -> Any:
-        """The positional arguments as they are after the call, or None."""
+    def changed(self) -> tuple[int | str, ...]:
+        """Positions and keywords of the arguments that the call changed."""
         ...
 
 
@@ -68,10 +68,12 @@ class Submission:
             return self._call(name, args, kwargs)
 
         call.__name__ = name
+        # Given to another exercise as an argument, the function travels as its name.
+        call.exercise_name = name  # type: ignore[attr-defined]
         return call
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = Call(name, _snapshot(args), _snapshot(kwargs))
+        call = Call(name, snapshot(args), snapshot(kwargs))
         self._link_cache(call, args, kwargs)
         self._evidence.calls.append(call)
         try:
@@ -80,10 +82,10 @@ class Submission:
             call.raised = error.exception_type if isinstance(error, CallFailed) else type(error).__name__
             raise
         call.value = answer.value
-        call.mutated = changed_arguments(call.args, answer.inputs_after)
+        call.changed = tuple(answer.changed)
         self._check_count(name, answer.value)
-        if call.mutated and name == self._exercise:
-            argument = self._argument_name(name, int(call.mutated[0]))
+        if call.changed and name == self._exercise:
+            argument = self._argument_name(name, call.changed[0])
             raise Mismatch(
                 f"{name} changed its input {argument}.",
                 help="Work on a new array: `x = x + b` makes one, `x += b` and `out=x` write into the caller's.",
@@ -98,7 +100,9 @@ class Submission:
                 if found is not None:
                     call.producer, call.cache_place = found[0], (where, found[1])
 
-    def _argument_name(self, name: str, position: int) -> str:
+    def _argument_name(self, name: str, position: int | str) -> str:
+        if isinstance(position, str):
+            return position
         names = self._signatures.arguments.get(name, ()) if self._signatures else ()
         return names[position] if position < len(names) else f"number {position + 1}"
 
@@ -117,39 +121,3 @@ class Submission:
                 f"{name} returned {describe(value)}; expected {expected} values.",
                 help=f"The signature says `-> {self._signatures.returns[name]}`.",
             )
-
-
-def _snapshot(value: Any) -> Any:
-    """Copy arrays, keep everything else; identity of containers that hold caches is not needed."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, tuple):
-        return tuple(_snapshot(part) for part in value)
-    if isinstance(value, list):
-        return [_snapshot(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _snapshot(part) for key, part in value.items()}
-    if isinstance(value, np.random.Generator):
-        return copy.deepcopy(value)
-    return value
-
-
-def changed_arguments(before: tuple[Any, ...], after: Any) -> tuple[str, ...]:
-    """Return the positions of arguments that differ, looking into tuples, lists and dicts."""
-    if after is None:
-        return ()
-    changed = []
-    for position, (one, other) in enumerate(zip(before, after, strict=False)):
-        if not _identical(one, other):
-            changed.append(str(position))
-    return tuple(changed)
-
-
-def _identical(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
-        return isinstance(other, np.ndarray) and one.tobytes() == other.tobytes()
-    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
-        return len(one) == len(other) and all(_identical(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return set(one) == set(other) and all(_identical(one[key], other[key]) for key in one)
-    return True

@@ -50,6 +50,7 @@ class GradingSession:
         self.options = options or GradeOptions()
         self._stages = {stage.id: stage for stage in pack.stages if not stages or stage.id in stages}
         self._benches: dict[str, StageBench] = {}
+        self._faults: list[str] = []
         self.sandbox = self._require_sandbox()
         self._zygote = Zygote(
             limits=Limits(call_s=self.options.call_timeout_s),
@@ -112,6 +113,7 @@ class GradingSession:
         started = time.monotonic()
         bench = self.bench(stage.id)
         problems = list(files.problems)
+        self._faults.clear()
         with contextlib.ExitStack() as stack:
             functions = self._functions(stack, files, problems)
             probe = self._probe_factory(stage, files)
@@ -129,6 +131,10 @@ class GradingSession:
             ]
             status = "partial" if problems else "graded"
             problems += functions.attempts if functions else []
+            if self._faults:
+                # Never the student's fault, so never silently a score: the next run grades it again.
+                status = "not-graded"
+                problems.insert(0, f"The grader itself failed ({self._faults[0]}). Your instructor was told.")
         return SubmissionRecord(
             student=student,
             stage=stage.id,
@@ -160,7 +166,12 @@ class GradingSession:
             problems.append(f"The notebook could not be run: {error.message}")
             functions.broken = error
             return functions
-        problems.extend(f"{cell.error} {cell.help}".strip() for cell in report.cells if not cell.ok)
+        problems.extend(
+            f"{cell.error} {cell.help}".strip()
+            for cell in report.cells
+            # A cell that tries out a function which is not written yet is no damage.
+            if not cell.ok and cell.exception_type != "NotImplementedError"
+        )
         return functions
 
     def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
@@ -185,6 +196,8 @@ class GradingSession:
         passed: list[Evidence] = []
         for name, items in bench.tests_of(exercise):
             worst = _run_test(bench, items, failed, passed)
+            if worst is not None and worst.fault:
+                self._faults.append(f"{exercise}, {name}: {worst.fault}")
             points = bench.points[name]
             tests.append(
                 TestRecord(
@@ -195,13 +208,15 @@ class GradingSession:
                     message="" if worst is None else worst.message,
                 )
             )
-        found = bench.namer.name(exercise, failed, passed) if failed else None
+        found, explains_all = bench.namer.name(exercise, failed, passed) if failed else (None, False)
         message = next((test.message for test in tests if test.message), "")
+        if found:
+            message = found.help if explains_all else f"{message}\n{found.help}"
         return ExerciseRecord(
             id=exercise,
             score=sum(test.score for test in tests),
             max_score=float(sum(bench.points[name] for name, _ in bench.tests_of(exercise))),
-            message=found.help if found else message,
+            message=message,
             misconception=found.id if found else None,
             tests=tests,
         )

@@ -62,8 +62,9 @@ class SlotClient:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with self._process.stdout as answers:
+            for line in answers:
+                self._answers.put(line)
         self._answers.put("")
 
     def _send(self, message: SlotStart | SlotTask) -> None:
@@ -89,12 +90,19 @@ class SlotClient:
         """End the process at once; its sandboxed children die with it."""
         self._process.kill()
         self._process.wait()
+        self._close_input()
 
     def close(self) -> None:
         """Let the process finish, then make sure it has."""
+        self._close_input()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _close_input(self) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
-            self._process.wait(timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            self.kill()
+        except OSError:  # what was left to flush has no reader any more
+            pass

@@ -27,6 +27,7 @@ from gradschool.errors import (
     SubmissionError,
     UsageError,
 )
+from gradschool.grading.arguments import changed_arguments, resolve_functions, snapshot
 from gradschool.grading.calls import Evidence
 from gradschool.grading.host import Host, mark_value, split_name
 from gradschool.grading.plugin import Bench, GradingPlugin
@@ -147,7 +148,7 @@ class NamespaceAnswer:
     """The answer of a function called in this process."""
 
     value: Any
-    inputs_after: tuple[Any, ...]
+    changed: tuple[int | str, ...]
 
 
 class NamespaceFunctions:
@@ -163,8 +164,12 @@ class NamespaceFunctions:
             raise MissingFunction(
                 f"There is no function {name}.", help=f"Run the cell that defines {name}, then check again."
             )
+        args = resolve_functions(args, self._namespace.get)
+        named = resolve_functions(dict(kwargs), self._namespace.get)
+        before, named_before = snapshot(args), snapshot(named)
         try:
-            return NamespaceAnswer(function(*args, **dict(kwargs)), args)
+            value = function(*args, **named)
+            return NamespaceAnswer(value, changed_arguments(before, named_before, args, named))
         except NotImplementedError as error:
             raise NotWritten(
                 f"{name} is not written yet.", help="Replace the `raise NotImplementedError` line."

@@ -1,0 +1,173 @@
+"""One submission: what is right earns its points, what is wrong is named, and nothing else suffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradschool.grading.fill import reference_functions, reference_kernels
+from gradschool.grading.misconceptions import load_misconceptions
+from gradschool.grading.options import GradeOptions
+from gradschool.grading.records import ExerciseRecord, SubmissionRecord
+from gradschool.grading.session import GradingSession
+from gradschool.pack import Pack, Stage
+
+OPTIONS = GradeOptions(seed=7, device="interpreter", call_timeout_s=1.5, kernel_timeout_s=5.0)
+
+
+@pytest.fixture
+def session(pack: Pack) -> Iterator[GradingSession]:
+    with GradingSession(pack, options=OPTIONS) as opened:
+        yield opened
+
+
+def exercise(record: SubmissionRecord, name: str) -> ExerciseRecord:
+    return next(item for item in record.exercises if item.id == name)
+
+
+def test_the_reference_earns_everything(session: GradingSession, submit) -> None:
+    record = session.grade("ada", "00_tiny", submit("ada"))
+    assert record.problems == []
+    assert (record.score, record.max_score, record.status) == (8, 8, "graded")
+    assert record.sandbox.level == "full"
+    assert record.seed == 7
+
+
+@pytest.mark.parametrize("name", ["doubles-twice", "empty-accepted", "no-guard", "no-shift"])
+def test_a_known_mistake_is_caught_and_named(
+    session: GradingSession, stage: Stage, submit, name: str
+) -> None:
+    item = next(item for item in load_misconceptions(stage) if item.id == name)
+    if item.is_kernel:
+        folder = submit("bela", kernel=item.apply(reference_kernels(stage)[item.exercise]))
+    else:
+        folder = submit("bela", {item.exercise: item.apply(reference_functions(stage)[item.exercise])})
+    record = session.grade("bela", "00_tiny", folder)
+    found = exercise(record, item.exercise)
+    assert found.score < found.max_score
+    assert found.misconception == name
+    assert found.message == item.help
+    assert record.score == record.max_score - (found.max_score - found.score)
+
+
+ANSWERS = {
+    "never ends": ("def double(x):\n    while True:\n        pass", "did not return within"),
+    "ends the process": ("def double(x):\n    import os\n    os._exit(0)", "double"),
+    "raises": ("def double(x):\n    return x[99]", "IndexError"),
+    "gives an object": ("def double(x):\n    return object()", "object"),
+    "gives nothing": ("def double(x):\n    x * 2", "None"),
+    "gives NaN": ("def double(x):\n    return x * float('nan')", "NaN"),
+    "gives another shape": ("def double(x):\n    return x[:1] * 2.0", "shape"),
+    "gives text": ("def double(x):\n    return 'right'", "str"),
+    "changes its input": ("def double(x):\n    x *= 2.0\n    return x.copy()", "changed its input"),
+    "is not Python": ("def double(x)\n    return 2", "double"),
+    "is missing": ("def another(x):\n    return x", "double"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_broken_function_costs_its_own_points_and_no_others(
+    session: GradingSession, submit, name: str
+) -> None:
+    source, words = ANSWERS[name]
+    record = session.grade("chidi", "00_tiny", submit("chidi", {"double": source}))
+    broken = exercise(record, "double")
+    assert broken.score == 0
+    assert words in broken.message, broken.message
+    assert exercise(record, "halve").score == 2
+    assert exercise(record, "scale_shift.wgsl").score == 3
+
+
+KERNELS = {
+    "is empty": ("", "empty"),
+    "does not compile": ("fn main( {", "scale_shift.wgsl"),
+    "has another entry point": ("@compute @workgroup_size(1) fn other() {}", "main"),
+    "has no bindings": ("@compute @workgroup_size(1) fn main() {}", "scale_shift.wgsl"),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_broken_kernel_costs_its_own_points_and_no_others(
+    session: GradingSession, submit, name: str
+) -> None:
+    text, words = KERNELS[name]
+    record = session.grade("dana", "00_tiny", submit("dana", kernel=text))
+    broken = exercise(record, "scale_shift.wgsl")
+    assert broken.score == 0
+    assert words in broken.message, broken.message
+    assert record.score == 5
+
+
+def test_an_endless_kernel_is_stopped_and_named_by_its_line(
+    session: GradingSession, stage: Stage, submit
+) -> None:
+    text = reference_kernels(stage)["scale_shift.wgsl"]
+    endless = text.replace("  out[i] =", "  var k = 0u;\n  while (k < 1u) { k = k * 1u; }\n  out[i] =")
+    record = session.grade("emil", "00_tiny", submit("emil", kernel=endless))
+    assert record.score == 5
+    assert "loop" in exercise(record, "scale_shift.wgsl").message
+
+
+def test_a_huge_workgroup_is_refused_on_every_device(session: GradingSession, stage: Stage, submit) -> None:
+    text = reference_kernels(stage)["scale_shift.wgsl"].replace("(64)", "(1024)")
+    record = session.grade("fatou", "00_tiny", submit("fatou", kernel=text))
+    assert "1024" in exercise(record, "scale_shift.wgsl").message
+
+
+def test_a_broken_notebook_still_earns_the_kernels(session: GradingSession, submit) -> None:
+    folder = submit("goro")
+    (folder / "00_tiny.ipynb").write_text('{"cells": [')
+    record = session.grade("goro", "00_tiny", folder)
+    assert (record.score, record.status) == (3, "partial")
+    assert "not valid JSON" in record.problems[0]
+
+
+def test_the_next_submission_does_not_notice_a_hostile_one(session: GradingSession, submit) -> None:
+    hostile = (
+        "import numpy as np, builtins\n"
+        "np.array_equal = lambda *a, **k: True\n"
+        "builtins.len = lambda x: 17\n"
+        "def double(x):\n    return x"
+    )
+    assert session.grade("mallory", "00_tiny", submit("mallory", {"double": hostile})).score < 8
+    assert session.grade("ada", "00_tiny", submit("ada")).score == 8
+
+
+def test_the_same_seed_gives_the_same_record(session: GradingSession, submit) -> None:
+    folder = submit("hana", {"halve": "def halve(x):\n    return x / 2.0001"})
+    one = session.grade("hana", "00_tiny", folder)
+    two = session.grade("hana", "00_tiny", folder)
+    assert one.exercises == two.exercises
+    assert one.grader_version == two.grader_version
+
+
+def test_a_software_driver_and_the_interpreter_agree(pack: Pack, submit, wgpu_device) -> None:
+    kernels = {
+        "ada": None,
+        "no guard": (pack.stages[0].shaders / "scale_shift.wgsl").read_text().replace(">= params.n", "< 0u"),
+    }
+    for student, kernel in kernels.items():
+        folder = submit(student, kernel=kernel)
+        scores = []
+        for device in ("auto", "interpreter"):
+            options = GradeOptions(seed=7, device=device)
+            with GradingSession(pack, options=options) as opened:
+                scores.append(opened.grade(student, "00_tiny", folder).score)
+        assert scores[0] == scores[1]
+
+
+def test_grading_leaves_no_process_behind(pack: Pack, submit) -> None:
+    before = children()
+    with GradingSession(pack, options=OPTIONS) as opened:
+        opened.grade("ada", "00_tiny", submit("ada"))
+    assert children() <= before
+
+
+def children() -> set[int]:
+    """Ids of this process's children, where the system tells."""
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        found |= {int(word) for word in path.read_text().split()}
+    return found
