@@ -73,7 +73,7 @@ def test_labels_are_minus_one_and_plus_one(submission):
 @pytest.mark.exercise("affine_forward")
 def test_two_examples_through_two_neurons(submission):
     out, _ = submission.affine_forward(*layer())
-    expect_array(out, [[17.0, 19.0], [12.0, 18.0]], "x, w, b from layer() above")
+    expect_array(out, [[17.0, 19.0], [12.0, 18.0]], "x, w, b from layer() in checks.py")
 
 
 @pytest.mark.exercise("affine_forward")
@@ -93,7 +93,7 @@ def test_a_bias_that_does_not_fit_is_refused(submission):
 def test_the_three_gradients_of_two_examples(submission):
     _, cache = submission.affine_forward(*layer())
     dx, dw, db = submission.affine_backward(np.array([[1.0, 0.0], [2.0, -1.0]]), cache)
-    story = "layer() above with dout = [[1 0] [2 -1]]"
+    story = "layer() in checks.py with dout = [[1 0] [2 -1]]"
     expect_array(dx, [[1.0, 0.0, 2.0], [2.0, -1.0, 5.0]], f"{story}, dx")
     expect_array(dw, [[1.0, 0.0], [0.0, 1.0], [5.0, -1.0]], f"{story}, dw")
     expect_array(db, [3.0, -1.0], f"{story}, db")

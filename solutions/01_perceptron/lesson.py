@@ -269,8 +269,8 @@ print(f"epochs: {iris_epochs}, corrections: {sum(corrections)}, separated: {iris
 #
 # Put the bias among the weights: $v = (w, b)$, and give every example an extra input of 1. Suppose
 # some $u$ of length 1 separates the classes with room to spare, so that every margin
-# $y\,(x \cdot u)$ is at least some $\gamma > 0$. Let no example be longer than $R$. Take $\eta = 1$
-# and look at $v$ after $k$ corrections.
+# $y\,(x \cdot u)$ is at least some $\gamma > 0$. Let no example be longer than $R$. Take $\eta = 1$,
+# start at $v = 0$, and look at $v$ after $k$ corrections.
 #
 # 1. **It turns towards $u$.** Each correction adds $y\,(x \cdot u) \ge \gamma$ to $v \cdot u$. So
 #    $v \cdot u \ge k\gamma$. It grows like $k$.
