@@ -153,7 +153,9 @@ class CallChecker(ExprChecker):
             if el is None:
                 self.fail(f"{name} needs components of one type, got {', '.join(map(str, types))}", e)
         if el is None:
-            self.fail(f"{name}() needs its component type", e, f"write {name}f()")
+            if name[0] == "m":
+                self.fail(f"{name}() needs its component type", e, f"write {name}f()")
+            el = AINT
         if name[0] == "m" and el is AINT:
             el = AFLOAT
         ty = self.shaped(name, el)

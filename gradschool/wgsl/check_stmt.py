@@ -130,6 +130,10 @@ class StatementChecker(SpecialChecker):
         if s.op == "=":
             self.convert(s.value, ty, "the assigned value")
             return
+        # The parser gives `x++` a 1 at the operator's own place.
+        if s.value.pos == s.pos and ty not in (I32, U32):
+            sign = s.op[0]
+            self.fail(f"{sign}{sign} needs i32 or u32, got {ty}", s, f"write {sign}= 1", 2)
         found = operators.binary_type(s.op[:-1], ty, value)
         if found is None or found[0] != ty or found[2] != ty:
             fake = ast.Binary(s.pos, s.op[:-1], s.target, s.value)

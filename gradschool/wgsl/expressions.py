@@ -20,6 +20,7 @@ _MULTIPLICATIVE = frozenset(["*", "/", "%"])
 _ADDITIVE = frozenset(["+", "-"])
 _SHIFT = frozenset(["<<", ">>"])
 _RELATIONAL = frozenset(["<", ">", "<=", ">=", "==", "!="])
+_ARITHMETIC = _MULTIPLICATIVE | _ADDITIVE | _SHIFT
 _BITWISE = frozenset(["&", "|", "^"])
 _LOGICAL = frozenset(["&&", "||"])
 
@@ -33,6 +34,7 @@ class ExpressionParser:
         self.index = 0
         self.token = tokens[0]
         self.depth = 0
+        self.parenthesised: ast.Expr | None = None
 
     # The cursor.
 
@@ -146,7 +148,9 @@ class ExpressionParser:
         if self.token.kind == "op" and op in _LOGICAL:
             left = self._chain(left, op, self._relational, _LOGICAL)
         elif self.token.kind == "op" and op in _BITWISE:
+            self._single(left, op)
             left = self._chain(left, op, self._unary, _BITWISE)
+            self._single(None, op)
         if self.token.kind == "op" and self.token.text in _LOGICAL | _BITWISE:
             self._mixed(op)
         self.depth -= 1
@@ -189,9 +193,23 @@ class ExpressionParser:
     def _shift(self) -> ast.Expr:
         left = self._additive()
         if self.token.kind == "op" and self.token.text in _SHIFT:
+            self._single(left, self.token.text)
             token = self.advance()
             left = ast.Binary(token.pos, token.text, left, self._unary())
+            self._single(None, token.text)
         return left
+
+    def _single(self, left: ast.Expr | None, op: str) -> None:
+        """Refuse an operand of a shift or bit operator that has an operator of its own and no parentheses."""
+        before = isinstance(left, ast.Binary) and left is not self.parenthesised
+        after = left is None and self.token.kind == "op" and self.token.text in _ARITHMETIC
+        if before or after:
+            raise self.source.error(
+                f"the operands of {op} need parentheses here",
+                self.token.pos,
+                f"write (a + b) {op} c or a {op} (b + c)",
+                len(self.token.text),
+            )
 
     def _additive(self) -> ast.Expr:
         return self._left_chain(self._multiplicative, _ADDITIVE)
@@ -261,6 +279,7 @@ class ExpressionParser:
         if self.accept("("):
             inner = self.expression()
             self.expect(")", "to close the parenthesis")
+            self.parenthesised = inner
             return inner
         help = "WGSL has no ? :, write select(if_false, if_true, condition)" if token.text == "?" else ""
         raise self.source.error(f"expected a value, found {token.text}", token.pos, help)

@@ -17,8 +17,8 @@ class Finding:
     """One problem of a kernel.
 
     Attributes:
-        kind: `race`, `out-of-bounds-write`, `out-of-bounds-read`, `divergent-barrier`, `uninitialised-read` or
-            `step-budget`.
+        kind: `race`, `out-of-bounds-write`, `out-of-bounds-read`, `divergent-barrier`, `uninitialised-read`,
+            `atomic-order` or `step-budget`.
         line: Line where it happens.
         other_line: The other line of a race, else None.
         variable: Name of the variable, or an empty string.
@@ -171,6 +171,18 @@ class Reporter:
             )
 
         self.add("uninitialised-read", line, None, memory, make)
+
+    def report_order(self, memory, line, changed: str) -> None:
+        """A result changes when atomics take turns in another order."""
+
+        def make() -> str:
+            return (
+                f"atomic order: {changed} depends on which invocation comes first at {memory.info.name}, on {self.quote(line)}. "
+                "Devices take any order, so this result may differ from run to run. That is fine only if the order does not matter "
+                "to whoever reads it."
+            )
+
+        self.add("atomic-order", line, None, memory, make)
 
     def report_barrier(self, name: str, active: np.ndarray, line: int) -> None:
         """Only part of a workgroup reaches a barrier; `active` is the lanes of one workgroup that do, others that do not."""

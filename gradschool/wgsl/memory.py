@@ -172,6 +172,10 @@ class Memory:
                 self.fresh[index] = False
             if self.written is not None:
                 self.written[index] = True
+        if wanted and op != "load":
+            self.run.ordered.setdefault(self, line)
+            if self.run.backwards:
+                index, who = index[::-1], who[::-1]
         result = self._atomic(op, view, index, who, val, lanes, wanted, compare)
         if self.dirty:
             self.clean()

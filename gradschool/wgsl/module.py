@@ -180,12 +180,23 @@ class Module:
             self._check_buffer(b, given.get(b.binding))
         ledger = Cost(self.source) if cost else None
         run = Run(self._program(entry, cost), point.workgroup_size, counts, max_steps, detect, ledger)
+        self._execute(run, given)
+        result = self._result(run, point, given, ledger)
+        if detect and run.ordered and not result.hard:
+            again = Run(self._program(entry, False), point.workgroup_size, counts, max_steps, False, None)
+            again.backwards = True
+            self._execute(again, given)
+            _compare_orders(run, again, point)
+            result.findings = _sorted(run)
+        return result
+
+    def _execute(self, run: Run, given: dict[int, BufferIn]) -> None:
         with np.errstate(all="ignore"):
             for info in run.program.infos.values():
                 if info.space in ("uniform", "storage"):
                     run.bind(info, given[info.binding])
             try:
-                if counts[0] * counts[1] * counts[2]:
+                if all(run.workgroups):
                     run.execute()
             except OutOfSteps:
                 run.total_steps += run.steps
@@ -194,7 +205,6 @@ class Module:
                     f"{self.source.file} needs more memory than the interpreter has",
                     help="use smaller arrays",
                 ) from None
-        return self._result(run, point, given, ledger)
 
     @staticmethod
     def _check_dispatch(point: EntryPoint, counts: tuple[int, ...]) -> None:
@@ -247,10 +257,26 @@ class Module:
             padded = np.zeros(-(-memory.size // per_word) * per_word, bool)
             padded[: memory.size] = flags
             written[b.binding] = np.asarray(padded.reshape(-1, per_word).any(axis=1))
-        findings = sorted(run.found.values(), key=lambda f: (not f.hard, f.line))
         if ledger is not None:
             ledger.finish(run)
-        return RunResult(buffers, written, findings, run.total_steps, ledger)
+        return RunResult(buffers, written, _sorted(run), run.total_steps, ledger)
+
+
+def _sorted(run: Run) -> list[Finding]:
+    return sorted(run.found.values(), key=lambda f: (not f.hard, f.line))
+
+
+def _compare_orders(run: Run, again: Run, point: EntryPoint) -> None:
+    """Report results that changed when atomics took turns in the other order."""
+    for b in point.bindings:
+        mine, other = run.memories[b.name], again.memories[b.name]
+        n_bytes = mine.limit * mine.info.layout.granule
+        if b.access != "read_write":
+            continue
+        if not np.array_equal(mine.data.view(np.uint8)[:n_bytes], other.data.view(np.uint8)[:n_bytes]):
+            memory, line = next(iter(run.ordered.items()))
+            run.report_order(memory, line, b.name)
+            return
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

@@ -56,6 +56,8 @@ class Run(Masks, Reporter):
         self.inputs: dict[str, Any] = {}
         total = workgroups[0] * workgroups[1] * workgroups[2]
         self.many_groups = total > 1
+        self.backwards = False  # atomics and workgroups take turns in reverse
+        self.ordered: dict[Any, int] = {}  # memories whose atomics gave a value back, and a line that did
 
     # Buffers.
 
@@ -121,9 +123,9 @@ class Run(Masks, Reporter):
         nx, ny, nz = self.workgroups
         total, width = nx * ny * nz, self.size[0] * self.size[1] * self.size[2]
         per_batch = max(1, BATCH_LANES // width)
-        for start in range(0, total, per_batch):
+        starts = range(0, total, per_batch)
+        for start in reversed(starts) if self.backwards else starts:
             numbers = np.arange(start, min(total, start + per_batch))
-            self.last_batch = start + per_batch >= total
             self._batch(numbers, width)
             self.total_steps += self.steps
 

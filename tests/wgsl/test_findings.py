@@ -181,6 +181,8 @@ def test_cost_counts_traffic_exactly():
 
 def test_cost_sees_strided_access_and_bank_conflicts():
     body = "o[(i * 32u) % 192u + i / 6u % 32u] = 1u; w[(l * 32u) % 64u + l / 2u] = 1u;"
-    total = _run(body, cost=True).cost.total
+    cost = _run(body, cost=True).cost
+    assert cost is not None
+    total = cost.total
     assert total.transactions > 6
     assert total.bank_conflicts > 0
