@@ -135,6 +135,8 @@ class GradingSession:
                 # Never the student's fault, so never silently a score: the next run grades it again.
                 status = "not-graded"
                 problems.insert(0, f"The grader itself failed ({self._faults[0]}). Your instructor was told.")
+        # Nothing of one student's kernels stays on the device for the next.
+        self._gpu.recycle()
         return SubmissionRecord(
             student=student,
             stage=stage.id,
