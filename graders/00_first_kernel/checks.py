@@ -17,9 +17,13 @@ def expect_array(got, want, story):
     expect(got.shape == want.shape, f"{story}: the shape is {got.shape}; it should be {want.shape}.")
     expect(
         np.allclose(got, want, rtol=1e-6, atol=1e-6),
-        f"{story}: your kernel gives {np.array2string(got, threshold=12)}; "
-        f"it should be {np.array2string(want.astype(got.dtype), threshold=12)}.",
+        f"{story}: your kernel gives {in_words(got)}; it should be {in_words(want.astype(got.dtype))}.",
     )
+
+
+def in_words(values):
+    """Write an array on one line, the middle of a long one left out."""
+    return " ".join(np.array2string(values, threshold=12).split())
 
 
 @pytest.mark.exercise("workgroups_for")
