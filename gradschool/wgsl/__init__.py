@@ -4,9 +4,10 @@ It is the device of last resort, and it sees what a GPU hides: data races, diver
 buffer, and reads of memory that nothing has written.
 """
 
+from gradschool.wgsl.describe import Binding, BindingType, EntryPoint
 from gradschool.wgsl.errors import WgslError
 from gradschool.wgsl.findings import Finding
-from gradschool.wgsl.module import Binding, BindingType, EntryPoint, Module, RunResult, compile_wgsl
+from gradschool.wgsl.module import Module, RunResult, compile_wgsl
 from gradschool.wgsl.run import BufferIn
 
 __all__ = [

@@ -12,7 +12,6 @@ from gradschool.wgsl.types import (
     I32,
     U32,
     Array,
-    Atomic,
     Mat,
     Ptr,
     Scalar,
@@ -20,7 +19,6 @@ from gradschool.wgsl.types import (
     Type,
     Vec,
     is_abstract,
-    is_runtime_sized,
     scalar_of,
     size_of,
     with_scalar,
@@ -89,7 +87,10 @@ class CallChecker(ExprChecker):
         counts = {len(p.split()) for _, p, _ in candidates}
         if len(types) not in counts:
             wanted = " or ".join(str(c) for c in sorted(counts))
-            self.fail(f"{name} takes {wanted} argument{'s' if wanted != '1' else ''}, got {len(types)}", e)
+            self.fail(
+                f"{name} takes {wanted} argument{'s' if wanted != '1' else ''}, got {len(types)}",
+                e,
+            )
         for signature in candidates:
             result = self._match(e, signature)
             if result is not None:
@@ -151,7 +152,10 @@ class CallChecker(ExprChecker):
             other = scalar_of(ty)
             el = other if el is None else (operators.common_scalar(el, other) if other else None)
             if el is None:
-                self.fail(f"{name} needs components of one type, got {', '.join(map(str, types))}", e)
+                self.fail(
+                    f"{name} needs components of one type, got {', '.join(map(str, types))}",
+                    e,
+                )
         if el is None:
             if name[0] == "m":
                 self.fail(f"{name}() needs its component type", e, f"write {name}f()")
@@ -263,10 +267,16 @@ class CallChecker(ExprChecker):
         elif len(args) == ty.cols * ty.rows:
             for a in args:
                 self.convert(a, ty.el, f"an element of {ty}")
-            self.fold(e, args, f"mat_of_scalars({ty.cols}, {ty.rows}, " + ", ".join(_letters(args)) + ")", ty)
+            self.fold(
+                e,
+                args,
+                f"mat_of_scalars({ty.cols}, {ty.rows}, " + ", ".join(_letters(args)) + ")",
+                ty,
+            )
         else:
             self.fail(
-                f"{ty} needs {ty.cols} columns or {ty.cols * ty.rows} numbers, got {len(args)} values", e
+                f"{ty} needs {ty.cols} columns or {ty.cols * ty.rows} numbers, got {len(args)} values",
+                e,
             )
 
     def _aggregate(self, e: ast.Call, ty: Type) -> None:
@@ -297,83 +307,3 @@ def _whole(e: ast.Expr) -> bool:
 
 def _letters(args: list[ast.Expr]) -> list[str]:
     return [chr(97 + k) for k in range(len(args))]
-
-
-class SpecialChecker(CallChecker):
-    """Checks the built-in functions that signatures cannot describe."""
-
-    def special(self, e: ast.Call, name: str) -> Type:
-        """Check an atomic, barrier, arrayLength, workgroupUniformLoad or bitcast."""
-        types = [self.value(a) for a in e.args]
-        if name in signatures.BARRIERS:
-            self._count(e, name, 0)
-            if name == "textureBarrier":
-                self.fail("there are no textures here", e, "use workgroupBarrier() or storageBarrier()")
-            if self.function is not None:
-                self.function.has_barrier = True
-            return None  # type: ignore
-        if name == "bitcast":
-            return self._bitcast(e)
-        if name == "arrayLength":
-            self._count(e, name, 1)
-            ptr = types[0]
-            if not (isinstance(ptr, Ptr) and isinstance(ptr.to, Array) and ptr.to.count is None):
-                self.fail(
-                    f"arrayLength takes a pointer to a runtime-sized array, got {ptr}",
-                    e,
-                    "write arrayLength(&x)",
-                )
-            return U32
-        if name == "workgroupUniformLoad":
-            self._count(e, name, 1)
-            ptr = types[0]
-            if not (isinstance(ptr, Ptr) and ptr.space == "workgroup") or is_runtime_sized(ptr.to):
-                self.fail(f"workgroupUniformLoad takes a pointer to workgroup memory, got {ptr}", e)
-            if self.function is not None:
-                self.function.has_barrier = True
-            return ptr.to.el if isinstance(ptr.to, Atomic) else ptr.to
-        return self._atomic(e, name, types)
-
-    def _count(self, e: ast.Call, name: str, n: int) -> None:
-        if len(e.args) != n:
-            self.fail(f"{name} takes {n} argument{'s' if n != 1 else ''}, got {len(e.args)}", e)
-
-    def _atomic(self, e: ast.Call, name: str, types: list[Type]) -> Type:
-        self._count(e, name, signatures.ATOMICS[name] + 1)
-        ptr = types[0]
-        if not (isinstance(ptr, Ptr) and isinstance(ptr.to, Atomic)):
-            help = (
-                f"write {name}(&x, ...)"
-                if not isinstance(ptr, Ptr)
-                else "declare the variable with atomic<u32> or atomic<i32>"
-            )
-            self.fail(f"{name} takes a pointer to an atomic, got {ptr}", e, help)
-        if ptr.space == "storage" and ptr.access != "read_write":
-            self.fail("this buffer can only be read", e, "declare it var<storage, read_write>")
-        for a in e.args[1:]:
-            self.convert(a, ptr.to.el, f"the value of {name}")
-        if name == "atomicStore":
-            return None  # type: ignore
-        return signatures.cas_result(ptr.to.el) if name == "atomicCompareExchangeWeak" else ptr.to.el
-
-    def _bitcast(self, e: ast.Call) -> Type:
-        self._count(e, "bitcast", 1)
-        if not e.callee.targs or len(e.callee.targs) != 1:
-            self.fail("bitcast needs the type to become", e, "write bitcast<u32>(x)")
-        to = self.resolve(e.callee.targs[0])
-        frm = self.concretize(e.args[0])
-        ok = isinstance(to, (Scalar, Vec)) and isinstance(frm, (Scalar, Vec))
-        if not ok or "bool" in (scalar_of(to).name, scalar_of(frm).name) or size_of(to) != size_of(frm):  # type: ignore
-            self.fail(f"bitcast cannot turn {frm} into {to}: they must have the same number of bits", e)
-        code = bitcast_code(frm, to, "a")
-        self.fold(e, e.args, code, to)
-        return to
-
-
-def bitcast_code(frm: Type, to: Type, a: str) -> str:
-    """Python text of a bitcast."""
-    el = scalar_of(to)
-    assert el is not None
-    n_from = frm.n if isinstance(frm, Vec) else 1
-    n_to = to.n if isinstance(to, Vec) else 1
-    return f"bitcast({a}, {el.name}, {n_from}, {n_to})"

@@ -82,7 +82,9 @@ class ExprChecker(Scope):
         if is_constructible(ty):
             if size_of(ty) > MAX_COPY_BYTES:
                 self.fail(
-                    f"a value of {size_of(ty)} bytes is too large to copy", e, "copy its elements in a loop"
+                    f"a value of {size_of(ty)} bytes is too large to copy",
+                    e,
+                    "copy its elements in a loop",
                 )
             return ty
         if ty is None:
@@ -200,7 +202,12 @@ class ExprChecker(Scope):
         if isinstance(inner, (ast.Member, ast.Index)):
             base = inner.base.ty.to if isinstance(inner.base.ty, Ptr) else inner.base.ty
             if isinstance(base, Vec):
-                self.fail("a component of a vector has no address", e, "copy it to a variable first", 1)
+                self.fail(
+                    "a component of a vector has no address",
+                    e,
+                    "copy it to a variable first",
+                    1,
+                )
         decl, space, access = where
         if decl is not None:
             decl.address_taken = True
@@ -250,7 +257,11 @@ class ExprChecker(Scope):
             base = base.to
         index = self.value(e.index)
         if not isinstance(index, Scalar) or index.name not in ("i32", "u32", "aint"):
-            self.fail(f"an index must be i32 or u32, got {index}", e.index, "convert it: u32(...)")
+            self.fail(
+                f"an index must be i32 or u32, got {index}",
+                e.index,
+                "convert it: u32(...)",
+            )
         self.concretize(e.index)
         if isinstance(base, Vec):
             size, ty = base.n, base.el
@@ -263,7 +274,10 @@ class ExprChecker(Scope):
         if e.index.const is not None:
             position = int(e.index.const)
             if position < 0 or (size is not None and position >= size):
-                self.fail(f"index {position} is outside {base}, which has {size} elements", e.index)
+                self.fail(
+                    f"index {position} is outside {base}, which has {size} elements",
+                    e.index,
+                )
             if e.base.const is not None:
                 found = e.base.const[position]
                 e.const = found[0] if isinstance(ty, Scalar) and not isinstance(base, Array) else found
@@ -290,7 +304,9 @@ class ExprChecker(Scope):
         picks = swizzle(e.name, base.n)
         if picks is None:
             self.fail(
-                f"vec{base.n} has no component {e.name}", e.name_pos, f"it has {', '.join('xyzw'[: base.n])}"
+                f"vec{base.n} has no component {e.name}",
+                e.name_pos,
+                f"it has {', '.join('xyzw'[: base.n])}",
             )
         if e.base.const is not None:
             e.const = e.base.const[picks[0], 0] if len(picks) == 1 else e.base.const[picks]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradschool.wgsl import ast, constants
 from gradschool.wgsl.ast import CONST, OVERRIDE
-from gradschool.wgsl.check_stmt import MAX_PRIVATE_BYTES, NEXT, StatementChecker
+from gradschool.wgsl.check_entry import EntryChecker
+from gradschool.wgsl.check_stmt import MAX_PRIVATE_BYTES, NEXT
 from gradschool.wgsl.constants import ConstantError
-from gradschool.wgsl.scope import MAX_MEMBERS, is_constructible, is_host_shareable
+from gradschool.wgsl.scope import MAX_MEMBERS, is_host_shareable
 from gradschool.wgsl.types import (
     BOOL,
-    I32,
-    U32,
     Array,
     Atomic,
     Field,
@@ -20,7 +17,6 @@ from gradschool.wgsl.types import (
     Scalar,
     Struct,
     Type,
-    Vec,
     align_of,
     contains,
     is_runtime_sized,
@@ -28,28 +24,10 @@ from gradschool.wgsl.types import (
     size_of,
 )
 
-BUILTIN_INPUTS = {
-    "local_invocation_id": Vec(3, U32),
-    "local_invocation_index": U32,
-    "global_invocation_id": Vec(3, U32),
-    "workgroup_id": Vec(3, U32),
-    "num_workgroups": Vec(3, U32),
-}
-MAX_INVOCATIONS = 256
-MAX_WORKGROUP_BYTES = 16384
 MAX_CALL_DEPTH = 64
 
 
-@dataclass(slots=True)
-class Entry:
-    """What the checker knows of an entry point."""
-
-    name: str
-    workgroup_size: tuple[int, int, int]
-    inputs: list
-
-
-class ModuleChecker(StatementChecker):
+class ModuleChecker(EntryChecker):
     """Checks a whole source."""
 
     def module(self) -> None:
@@ -79,7 +57,7 @@ class ModuleChecker(StatementChecker):
         self._no_recursion()
         for f in self.functions:
             if f.entry is not None:
-                self._entry_rules(f)
+                self.entry_rules(f)
 
     # Structs and variables.
 
@@ -88,7 +66,10 @@ class ModuleChecker(StatementChecker):
         if not decl.fields:
             self.fail(f"struct {decl.name} has no members", decl)
         if len(decl.fields) > MAX_MEMBERS:
-            self.fail(f"struct {decl.name} has {len(decl.fields)} members; the limit is {MAX_MEMBERS}", decl)
+            self.fail(
+                f"struct {decl.name} has {len(decl.fields)} members; the limit is {MAX_MEMBERS}",
+                decl,
+            )
         ty = Struct(decl.name)
         offset, align = 0, 1
         for k, f in enumerate(decl.fields):
@@ -97,7 +78,9 @@ class ModuleChecker(StatementChecker):
                 self.fail("a struct cannot hold a pointer", f)
             if is_runtime_sized(member) and (k != len(decl.fields) - 1 or isinstance(member, Struct)):
                 self.fail(
-                    "an array without a size must be the last member", f, "give it a size: array<f32, 4>"
+                    "an array without a size must be the last member",
+                    f,
+                    "give it a size: array<f32, 4>",
                 )
             if ty.field(f.name):
                 self.fail(f"struct {decl.name} has two members called {f.name}", f)
@@ -117,7 +100,7 @@ class ModuleChecker(StatementChecker):
                 continue
             if a.name not in ("align", "size"):
                 self.fail(f"a member has no attribute @{a.name} in a compute shader", a)
-            n = self._attribute_number(a)
+            n = self.attribute_number(a)
             if a.name == "align":
                 if n < own or n & (n - 1):
                     self.fail(f"@align({n}) must be a power of two and at least {own}", a)
@@ -127,14 +110,6 @@ class ModuleChecker(StatementChecker):
                     self.fail(f"@size({n}) is less than the member's {size} bytes", a)
                 size = n
         return size, own
-
-    def _attribute_number(self, a: ast.Attribute) -> int:
-        if len(a.args) != 1:
-            self.fail(f"@{a.name} takes one number", a)
-        ty = self.expr(a.args[0])
-        if a.args[0].const is None or ty not in (I32, U32, constants.AINT):
-            self.fail(f"@{a.name} needs a constant integer", a.args[0])
-        return int(a.args[0].const)
 
     def global_decl(self, d: ast.Decl) -> None:
         """Check a module-scope variable or constant once."""
@@ -153,7 +128,9 @@ class ModuleChecker(StatementChecker):
         if d.kind == "const":
             if d.const is None or d.stage != CONST:
                 self.fail(
-                    f"const {d.name} needs a constant expression", d, "a value set later is an override"
+                    f"const {d.name} needs a constant expression",
+                    d,
+                    "a value set later is an override",
                 )
             return
         if not isinstance(d.ty, Scalar):
@@ -165,7 +142,11 @@ class ModuleChecker(StatementChecker):
             except ConstantError as error:
                 raise self.error(str(error), d) from None
         if d.const is None:
-            self.fail(f"override {d.name} has no value", d, "give it a default: override n = 64u;")
+            self.fail(
+                f"override {d.name} has no value",
+                d,
+                "give it a default: override n = 64u;",
+            )
         d.stage = OVERRIDE
 
     def _global_var(self, d: ast.Decl) -> None:
@@ -180,7 +161,11 @@ class ModuleChecker(StatementChecker):
         if d.access and d.space != "storage":
             self.fail(f"only var<storage> takes an access mode, not var<{d.space}>", d)
         if d.access not in ("", "read", "read_write"):
-            self.fail(f"{d.access} is not an access mode of a buffer", d, "use read or read_write")
+            self.fail(
+                f"{d.access} is not an access mode of a buffer",
+                d,
+                "use read or read_write",
+            )
         d.access = d.access or ("read" if d.space in ("storage", "uniform") else "read_write")
         if d.init is not None and d.space != "private":
             self.fail(
@@ -200,11 +185,17 @@ class ModuleChecker(StatementChecker):
                 self.fail(f"a variable has no attribute @{a.name}", a)
             if d.space not in ("uniform", "storage"):
                 self.fail(
-                    f"var<{d.space}> has no @{a.name}", a, "only uniform and storage variables are bound"
+                    f"var<{d.space}> has no @{a.name}",
+                    a,
+                    "only uniform and storage variables are bound",
                 )
-            setattr(d, a.name, self._attribute_number(a))
+            setattr(d, a.name, self.attribute_number(a))
         if d.space in ("uniform", "storage") and min(d.group, d.binding) < 0:
-            self.fail(f"{d.name} needs @group and @binding", d, "write @group(0) @binding(1) before var")
+            self.fail(
+                f"{d.name} needs @group and @binding",
+                d,
+                "write @group(0) @binding(1) before var",
+            )
 
     def _storable(self, d: ast.Decl) -> None:
         ty = d.ty
@@ -213,17 +204,25 @@ class ModuleChecker(StatementChecker):
         if d.space in ("uniform", "storage") and not is_host_shareable(ty):
             self.fail(f"{ty} cannot be in a buffer", d, "bool has no agreed size: use u32")
         if is_runtime_sized(ty) and d.space != "storage":
-            self.fail(f"an array without a size must be in var<storage>, not var<{d.space}>", d)
+            self.fail(
+                f"an array without a size must be in var<storage>, not var<{d.space}>",
+                d,
+            )
         if contains(ty, Atomic):
             if d.space not in ("workgroup", "storage"):
                 self.fail("atomics live in workgroup or storage memory", d)
             if d.access == "read":
-                self.fail("an atomic needs read_write", d, "declare it var<storage, read_write>")
+                self.fail(
+                    "an atomic needs read_write",
+                    d,
+                    "declare it var<storage, read_write>",
+                )
         if d.space == "uniform":
             self._uniform_layout(ty, d)
         if d.space == "private" and size_of(ty) > MAX_PRIVATE_BYTES:
             self.fail(
-                f"{d.name} takes {size_of(ty)} bytes per invocation; the limit is {MAX_PRIVATE_BYTES}", d
+                f"{d.name} takes {size_of(ty)} bytes per invocation; the limit is {MAX_PRIVATE_BYTES}",
+                d,
             )
 
     def _uniform_layout(self, ty: Type, d: ast.Decl) -> None:
@@ -249,98 +248,6 @@ class ModuleChecker(StatementChecker):
 
     # Functions.
 
-    def signature(self, decl: ast.Function) -> None:
-        """Resolve parameters, result and attributes of a function once."""
-        if decl.entry is not None or (decl.params and decl.params[0].ty is not None) or decl.ret is not None:
-            return
-        scopes, self.scopes = self.scopes, []
-        for p in decl.params:
-            p.ty = self.resolve(p.type_expr)
-            if not (is_constructible(p.ty) or isinstance(p.ty, Ptr)):
-                self.fail(f"a parameter cannot be {p.ty}", p, "pass a pointer to it")
-        if decl.return_type is not None:
-            decl.ret = self.resolve(decl.return_type)
-            if not is_constructible(decl.ret):
-                self.fail(f"a function cannot return {decl.ret}", decl.return_type)
-        self._attributes(decl)
-        self.scopes = scopes
-
-    def _attributes(self, decl: ast.Function) -> None:
-        size: tuple[int, int, int] | None = None
-        compute = False
-        for a in decl.attributes:
-            if a.name in ("vertex", "fragment"):
-                self.fail(f"@{a.name} shaders are not supported", a, "write @compute")
-            elif a.name == "compute":
-                compute = True
-            elif a.name == "workgroup_size":
-                size = self._workgroup_size(a)
-            elif a.name not in ("must_use", "diagnostic"):
-                self.fail(f"a function has no attribute @{a.name}", a)
-        if not compute:
-            if size is not None:
-                self.fail(
-                    f"{decl.name} has @workgroup_size without @compute", decl, "write @compute before it"
-                )
-            for p in decl.params:
-                if p.attributes:
-                    self.fail(
-                        f"only entry points take built-in values; {decl.name} is not one", p, "add @compute"
-                    )
-            return
-        if size is None:
-            self.fail(f"entry point {decl.name} needs @workgroup_size", decl, "write @workgroup_size(64)")
-        if decl.ret is not None:
-            self.fail("a compute entry point returns nothing", decl, "write results to a storage buffer")
-        decl.entry = Entry(decl.name, size, [self._input(p, p.ty, p.attributes) for p in decl.params])
-
-    def _workgroup_size(self, a: ast.Attribute) -> tuple[int, int, int]:
-        if not 1 <= len(a.args) <= 3:
-            self.fail("@workgroup_size takes one to three numbers", a)
-        sizes = []
-        for e in a.args:
-            if self.expr(e) not in (I32, U32, constants.AINT) or e.const is None:
-                self.fail("@workgroup_size needs constant integers", e)
-            if int(e.const) < 1:
-                self.fail(f"a workgroup size must be at least 1, got {int(e.const)}", e)
-            sizes.append(int(e.const))
-        x, y, z = (*sizes, 1, 1)[:3]
-        if x * y * z > MAX_INVOCATIONS or z > 64:
-            self.fail(
-                f"a workgroup of {x} x {y} x {z} has {x * y * z} invocations; WebGPU guarantees {MAX_INVOCATIONS}, and 64 in z",
-                a,
-                "use a smaller workgroup and let each invocation do more",
-            )
-        return x, y, z
-
-    def _input(self, p, ty: Type, attributes: list[ast.Attribute]):
-        names = [a for a in attributes if a.name == "builtin"]
-        if isinstance(ty, Struct) and not names:
-            return [self._input_field(f) for f in self.globals[ty.name].fields]
-        if len(names) != 1:
-            self.fail(
-                f"parameter {p.name} of an entry point needs @builtin(...)",
-                p,
-                "for example @builtin(global_invocation_id)",
-            )
-        return self._builtin_name(names[0], p, ty)
-
-    def _input_field(self, f: ast.FieldDecl) -> str:
-        names = [a for a in f.attributes if a.name == "builtin"]
-        if len(names) != 1:
-            self.fail(f"member {f.name} of an entry point's struct needs @builtin(...)", f)
-        return self._builtin_name(names[0], f, self.resolve(f.type_expr))
-
-    def _builtin_name(self, a: ast.Attribute, p, ty: Type) -> str:
-        word = a.args[0].name if len(a.args) == 1 and isinstance(a.args[0], ast.Ident) else ""
-        if word not in BUILTIN_INPUTS:
-            self.fail(
-                f"{word or 'this'} is not a built-in value of compute shaders", a, ", ".join(BUILTIN_INPUTS)
-            )
-        if ty != BUILTIN_INPUTS[word]:
-            self.fail(f"{word} is {BUILTIN_INPUTS[word]}, not {ty}", p)
-        return word
-
     def _body(self, f: ast.Function) -> None:
         self.function = f
         self.scopes = [{}]
@@ -349,7 +256,12 @@ class ModuleChecker(StatementChecker):
             self.declare(p)
         ends = self.block(f.body, new_scope=False)
         if f.ret is not None and NEXT in ends:
-            self.fail(f"{f.name} can end without returning {f.ret}", f.body.end, "add a return at the end", 1)
+            self.fail(
+                f"{f.name} can end without returning {f.ret}",
+                f.body.end,
+                "add a return at the end",
+                1,
+            )
         self.function = None
         self.scopes = []
 
@@ -362,26 +274,20 @@ class ModuleChecker(StatementChecker):
             height = 0
             for callee, at in f.calls:
                 if callee is f or callee in path:
-                    self.fail(f"{callee.name} calls itself, which WGSL does not allow", at, "use a loop")
+                    self.fail(
+                        f"{callee.name} calls itself, which WGSL does not allow",
+                        at,
+                        "use a loop",
+                    )
                 height = max(height, 1 + visit(callee, {**path, f: None}))
                 if height > MAX_CALL_DEPTH:
-                    self.fail(f"calls are nested more than {MAX_CALL_DEPTH} functions deep", at)
+                    self.fail(
+                        f"calls are nested more than {MAX_CALL_DEPTH} functions deep",
+                        at,
+                    )
                 f.uses += [u for u in callee.uses if u not in f.uses]
             heights[f] = height
             return height
 
         for f in self.functions:
             visit(f, {})
-
-    def _entry_rules(self, f: ast.Function) -> None:
-        seen: dict[tuple[int, int], ast.Decl] = {}
-        for d in f.uses:
-            if d.space in ("uniform", "storage"):
-                other = seen.setdefault((d.group, d.binding), d)
-                if other is not d:
-                    self.fail(f"{d.name} and {other.name} share @group({d.group}) @binding({d.binding})", d)
-        total = sum(round_up(16, size_of(d.ty)) for d in f.uses if d.space == "workgroup")
-        if total > MAX_WORKGROUP_BYTES:
-            self.fail(
-                f"{f.name} uses {total} bytes of workgroup memory; WebGPU guarantees {MAX_WORKGROUP_BYTES}", f
-            )

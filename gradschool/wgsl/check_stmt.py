@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from gradschool.wgsl import ast, operators
 from gradschool.wgsl.ast import CONST
-from gradschool.wgsl.check_call import SpecialChecker
+from gradschool.wgsl.check_special import SpecialChecker
 from gradschool.wgsl.scope import is_constructible
-from gradschool.wgsl.types import BOOL, I32, U32, Ptr, Vec, is_abstract, is_runtime_sized, size_of
+from gradschool.wgsl.types import (
+    BOOL,
+    I32,
+    U32,
+    Ptr,
+    Vec,
+    is_abstract,
+    is_runtime_sized,
+    size_of,
+)
 
 MAX_PRIVATE_BYTES = 8192
 NEXT, BREAK, CONTINUE, RETURN = "next", "break", "continue", "return"
@@ -61,7 +70,11 @@ class StatementChecker(SpecialChecker):
         """Check a condition."""
         ty = self.value(e)
         if ty != BOOL:
-            self.fail(f"the condition of {what} must be bool, got {ty}", e, "compare it, for example x != 0")
+            self.fail(
+                f"the condition of {what} must be bool, got {ty}",
+                e,
+                "compare it, for example x != 0",
+            )
 
     def const_assert(self, s: ast.ConstAssert) -> None:
         """Check that an assertion holds."""
@@ -76,7 +89,11 @@ class StatementChecker(SpecialChecker):
         if d.kind == "override":
             self.fail("override is only allowed outside functions", d)
         if d.space not in ("", "function"):
-            self.fail(f"var<{d.space}> must be declared outside functions", d, "move it above fn")
+            self.fail(
+                f"var<{d.space}> must be declared outside functions",
+                d,
+                "move it above fn",
+            )
         self.declared_value(d)
         if d.kind == "var":
             d.space, d.access = "function", "read_write"
@@ -91,7 +108,9 @@ class StatementChecker(SpecialChecker):
                 )
         elif d.kind == "const" and (d.const is None or d.stage != CONST):
             self.fail(
-                f"const {d.name} needs a constant expression", d, "use let for a value known only in the run"
+                f"const {d.name} needs a constant expression",
+                d,
+                "use let for a value known only in the run",
             )
         self.declare(d)
 
@@ -205,7 +224,12 @@ class StatementChecker(SpecialChecker):
         self.scopes.pop()
         can_leave = BREAK in ends or s.condition is not None or s.break_if is not None
         if not can_leave and RETURN not in ends:
-            self.fail(f"this {s.kind} never ends", s, "give it a condition or a break", len(s.kind))
+            self.fail(
+                f"this {s.kind} never ends",
+                s,
+                "give it a condition or a break",
+                len(s.kind),
+            )
         return ({NEXT} if can_leave else set()) | ({RETURN} & ends)
 
     def _switch(self, s: ast.Switch) -> set[str]:
@@ -233,7 +257,10 @@ class StatementChecker(SpecialChecker):
             self.jumps.pop()
         if defaults != 1:
             self.fail(
-                f"a switch needs one default clause, got {defaults}", s, "add default: {}", len("switch")
+                f"a switch needs one default clause, got {defaults}",
+                s,
+                "add default: {}",
+                len("switch"),
             )
         return (ends - {BREAK}) | ({NEXT} if BREAK in ends else set())
 
@@ -258,7 +285,11 @@ class StatementChecker(SpecialChecker):
                 self.fail(f"{f.name} must return {f.ret}", s, "", len("return"))
         else:
             if f.ret is None:
-                self.fail(f"{f.name} returns nothing", s.value, f"write fn {f.name}(...) -> type")
+                self.fail(
+                    f"{f.name} returns nothing",
+                    s.value,
+                    f"write fn {f.name}(...) -> type",
+                )
             self.value(s.value)
             self.convert(s.value, f.ret, f"the result of {f.name}")
         return {RETURN}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradschool.wgsl import mathlib, numerics
+from gradschool.wgsl import bitlib, mathlib, numerics
 from gradschool.wgsl.types import (
     AFLOAT,
     AINT,
@@ -25,13 +25,21 @@ from gradschool.wgsl.types import (
 
 ENV = {
     name: thing
-    for lib in (numerics, mathlib)
+    for lib in (numerics, mathlib, bitlib)
     for name, thing in vars(lib).items()
     if not name.startswith("__")
 }
 
-INT_RANGE = {I32: (-(2**31), 2**31 - 1), U32: (0, 2**32 - 1), AINT: (-(2**63), 2**63 - 1)}
-FLOAT_MAX = {F32: float(np.finfo(np.float32).max), F16: 65504.0, AFLOAT: float(np.finfo(np.float64).max)}
+INT_RANGE = {
+    I32: (-(2**31), 2**31 - 1),
+    U32: (0, 2**32 - 1),
+    AINT: (-(2**63), 2**63 - 1),
+}
+FLOAT_MAX = {
+    F32: float(np.finfo(np.float32).max),
+    F16: 65504.0,
+    AFLOAT: float(np.finfo(np.float64).max),
+}
 
 # What an abstract number may become without being asked.
 ABSTRACT_TO = {AINT: (AINT, I32, U32, AFLOAT, F32, F16), AFLOAT: (AFLOAT, F32, F16)}
@@ -141,7 +149,10 @@ def check_integer(op: str, ty: Type, a, b) -> None:
         left, right = np.broadcast_arrays(a, b)
         for x, y in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True):
             exact = {"+": x + y, "-": x - y, "*": x * y}.get(op)
-            make(el, abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1) if exact is None else exact)
+            make(
+                el,
+                abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1) if exact is None else exact,
+            )
 
 
 def check_shift(op: str, ty: Type, a, b) -> None:

@@ -109,7 +109,14 @@ class Cost:
         row.flops += flops * active
 
     def access(
-        self, memory: Any, a: Any, m: Any, line: int, width: int, write: bool, atomic: bool = False
+        self,
+        memory: Any,
+        a: Any,
+        m: Any,
+        line: int,
+        width: int,
+        write: bool,
+        atomic: bool = False,
     ) -> None:
         """Count a load, a store or an atomic; a column of indices is one access of a vector."""
         run, space = memory.run, memory.info.space
@@ -144,7 +151,14 @@ class Cost:
             row.bank_conflicts += int((turns[turns > 0] - 1).sum())
 
     def _global(
-        self, row: LineCost, memory: Any, index, teams, width: int, write: bool, atomic: bool
+        self,
+        row: LineCost,
+        memory: Any,
+        index,
+        teams,
+        width: int,
+        write: bool,
+        atomic: bool,
     ) -> None:
         granule = memory.info.layout.granule
         n_bytes = index.size * width * granule
@@ -160,7 +174,10 @@ class Cost:
         for kind in (False, True) if atomic else (write,):
             key = (memory.info.name, kind)
             if key not in self._touched:
-                self._touched[key] = np.zeros(len(memory.data) * 4 // granule, bool), granule
+                self._touched[key] = (
+                    np.zeros(len(memory.data) * 4 // granule, bool),
+                    granule,
+                )
             flags = self._touched[key][0]
             for k in range(width):
                 flags[index + k] = True
@@ -175,7 +192,11 @@ class Cost:
         self.total = LineCost()
         for row in self.lines.values():
             for f in fields(LineCost):
-                setattr(self.total, f.name, getattr(self.total, f.name) + getattr(row, f.name))
+                setattr(
+                    self.total,
+                    f.name,
+                    getattr(self.total, f.name) + getattr(row, f.name),
+                )
         sums = {False: 0, True: 0}
         for (_, write), (flags, granule) in self._touched.items():
             sums[write] += int(np.count_nonzero(flags)) * granule

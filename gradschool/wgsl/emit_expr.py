@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradschool.wgsl import ast, operators
-from gradschool.wgsl.check_call import bitcast_code
 from gradschool.wgsl.check_expr import swizzle
+from gradschool.wgsl.check_special import bitcast_code
 from gradschool.wgsl.emit_refs import RefEmitter
 from gradschool.wgsl.types import Array, Atomic, Mat, Ptr, Scalar, Struct, Vec
 

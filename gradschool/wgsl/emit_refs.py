@@ -9,7 +9,17 @@ import numpy as np
 from gradschool.wgsl import ast
 from gradschool.wgsl.emit_base import Emitter, Ref
 from gradschool.wgsl.layout import Layout
-from gradschool.wgsl.types import F16, Array, Atomic, Mat, Ptr, Scalar, Struct, Type, Vec
+from gradschool.wgsl.types import (
+    F16,
+    Array,
+    Atomic,
+    Mat,
+    Ptr,
+    Scalar,
+    Struct,
+    Type,
+    Vec,
+)
 
 
 class RefEmitter(Emitter):
@@ -31,7 +41,8 @@ class RefEmitter(Emitter):
                     return None
                 if isinstance(base.ty, Struct):
                     return self.field_ref(
-                        base, next(k for k, f in enumerate(base.ty.fields) if f.name == e.name)
+                        base,
+                        next(k for k, f in enumerate(base.ty.fields) if f.name == e.name),
                     )
                 if isinstance(base.ty, Vec) and len(e.name) == 1:
                     k = "xyzw".find(e.name) if e.name in "xyzw" else "rgba".find(e.name)
@@ -62,7 +73,10 @@ class RefEmitter(Emitter):
         assert isinstance(ty, Struct)
         last = base.ends_root and k == len(ty.fields) - 1
         return replace(
-            base, ty=ty.fields[k].type, const=base.const + base.layout.field(ty, k), ends_root=last
+            base,
+            ty=ty.fields[k].type,
+            const=base.const + base.layout.field(ty, k),
+            ends_root=last,
         )
 
     def indexed(self, base: Ref, e: ast.Index) -> Ref:

@@ -71,7 +71,10 @@ class StatementEmitter(ExprEmitter):
             return
         if isinstance(target, ast.Ident):
             current = self.local_name(target.decl)
-            self._set(target.decl, self.ex(s.value) if s.op == "=" else self._combined(s, current))
+            self._set(
+                target.decl,
+                self.ex(s.value) if s.op == "=" else self._combined(s, current),
+            )
             return
         self._assign_part(s, target)
 

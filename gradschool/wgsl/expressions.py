@@ -79,11 +79,15 @@ class ExpressionParser:
         token = self.token
         if token.kind == "ident" and not reserved_ok and token.text in RESERVED:
             raise self.source.error(
-                f"{token.text} is a reserved word of WGSL", token.pos, f"rename it, for example {token.text}_"
+                f"{token.text} is a reserved word of WGSL",
+                token.pos,
+                f"rename it, for example {token.text}_",
             )
         if token.kind == "keyword" or token.text in KEYWORDS:
             raise self.source.error(
-                f"{token.text} is a keyword and cannot name {what}", token.pos, "rename it"
+                f"{token.text} is a keyword and cannot name {what}",
+                token.pos,
+                "rename it",
             )
         if token.text == "_":
             raise self.source.error(f"_ cannot name {what}", token.pos, "give it a name")
@@ -124,7 +128,8 @@ class ExpressionParser:
                 break
         if not (self.token.kind == "op" and self.token.text.startswith(">")):
             raise self.source.error(
-                f"expected > to close the template list, found {self.token.text}", self.token.pos
+                f"expected > to close the template list, found {self.token.text}",
+                self.token.pos,
             )
         if len(self.token.text) > 1:
             rest = Token("op", self.token.text[1:], self.token.pos + 1)
@@ -133,7 +138,9 @@ class ExpressionParser:
             self.advance()
         if not args:
             raise self.source.error(
-                "this template list is empty", opening.pos, "write a type between < and >"
+                "this template list is empty",
+                opening.pos,
+                "write a type between < and >",
             )
         self.depth -= 1
         return args

@@ -10,23 +10,186 @@ from gradschool.wgsl.errors import Source, WgslError
 MAX_SOURCE_BYTES = 64 * 1024
 
 KEYWORDS = frozenset(
-    "alias break case const const_assert continue continuing default diagnostic discard else enable false fn for "
-    "if let loop override requires return struct switch true var while".split()
+    [
+        "alias",
+        "break",
+        "case",
+        "const",
+        "const_assert",
+        "continue",
+        "continuing",
+        "default",
+        "diagnostic",
+        "discard",
+        "else",
+        "enable",
+        "false",
+        "fn",
+        "for",
+        "if",
+        "let",
+        "loop",
+        "override",
+        "requires",
+        "return",
+        "struct",
+        "switch",
+        "true",
+        "var",
+        "while",
+    ]
 )
 
 # The specification reserves these words for later; every implementation refuses them as names.
 RESERVED = frozenset(
-    """NULL Self abstract active alignas alignof as asm asm_fragment async attribute auto await become cast catch
-    class co_await co_return co_yield coherent column_major common compile compile_fragment concept const_cast
-    consteval constexpr constinit crate debugger decltype delete demote demote_to_helper do dynamic_cast enum
-    explicit export extends extern external fallthrough filter final finally friend from fxgroup get goto
-    groupshared highp impl implements import inline instanceof interface layout lowp macro macro_rules match
-    mediump meta mod module move mut mutable namespace new nil noexcept noinline nointerpolation non_coherent
-    noncoherent noperspective null nullptr of operator package packoffset partition pass patch pixelfragment
-    precise precision premerge priv protected pub public readonly ref regardless register reinterpret_cast require
-    resource restrict self set shared sizeof smooth snorm static static_assert static_cast std subroutine super
-    target template this thread_local throw trait try type typedef typeid typename typeof union unless unorm
-    unsafe unsized use using varying virtual volatile wgsl where with writeonly yield""".split()
+    [
+        "NULL",
+        "Self",
+        "abstract",
+        "active",
+        "alignas",
+        "alignof",
+        "as",
+        "asm",
+        "asm_fragment",
+        "async",
+        "attribute",
+        "auto",
+        "await",
+        "become",
+        "cast",
+        "catch",
+        "class",
+        "co_await",
+        "co_return",
+        "co_yield",
+        "coherent",
+        "column_major",
+        "common",
+        "compile",
+        "compile_fragment",
+        "concept",
+        "const_cast",
+        "consteval",
+        "constexpr",
+        "constinit",
+        "crate",
+        "debugger",
+        "decltype",
+        "delete",
+        "demote",
+        "demote_to_helper",
+        "do",
+        "dynamic_cast",
+        "enum",
+        "explicit",
+        "export",
+        "extends",
+        "extern",
+        "external",
+        "fallthrough",
+        "filter",
+        "final",
+        "finally",
+        "friend",
+        "from",
+        "fxgroup",
+        "get",
+        "goto",
+        "groupshared",
+        "highp",
+        "impl",
+        "implements",
+        "import",
+        "inline",
+        "instanceof",
+        "interface",
+        "layout",
+        "lowp",
+        "macro",
+        "macro_rules",
+        "match",
+        "mediump",
+        "meta",
+        "mod",
+        "module",
+        "move",
+        "mut",
+        "mutable",
+        "namespace",
+        "new",
+        "nil",
+        "noexcept",
+        "noinline",
+        "nointerpolation",
+        "non_coherent",
+        "noncoherent",
+        "noperspective",
+        "null",
+        "nullptr",
+        "of",
+        "operator",
+        "package",
+        "packoffset",
+        "partition",
+        "pass",
+        "patch",
+        "pixelfragment",
+        "precise",
+        "precision",
+        "premerge",
+        "priv",
+        "protected",
+        "pub",
+        "public",
+        "readonly",
+        "ref",
+        "regardless",
+        "register",
+        "reinterpret_cast",
+        "require",
+        "resource",
+        "restrict",
+        "self",
+        "set",
+        "shared",
+        "sizeof",
+        "smooth",
+        "snorm",
+        "static",
+        "static_assert",
+        "static_cast",
+        "std",
+        "subroutine",
+        "super",
+        "target",
+        "template",
+        "this",
+        "thread_local",
+        "throw",
+        "trait",
+        "try",
+        "type",
+        "typedef",
+        "typeid",
+        "typename",
+        "typeof",
+        "union",
+        "unless",
+        "unorm",
+        "unsafe",
+        "unsized",
+        "use",
+        "using",
+        "varying",
+        "virtual",
+        "volatile",
+        "wgsl",
+        "where",
+        "with",
+        "writeonly",
+        "yield",
+    ]
 )
 
 _TOKEN = re.compile(
@@ -93,7 +256,11 @@ def tokenize(source: Source) -> list[Token]:
             if kind == "ident" and word in KEYWORDS:
                 kind = "keyword"
             elif kind == "ident" and word.startswith("__"):
-                raise source.error(f"a name cannot start with two underscores: {word}", pos, "rename it")
+                raise source.error(
+                    f"a name cannot start with two underscores: {word}",
+                    pos,
+                    "rename it",
+                )
             elif kind in ("int", "float", "hex", "hexfloat"):
                 _check_number(source, found, kind)
             tokens.append(Token(kind, word, pos))
@@ -105,6 +272,14 @@ def tokenize(source: Source) -> list[Token]:
 def _check_number(source: Source, found: re.Match[str], kind: str) -> None:
     word, after = found.group(), source.text[found.end() : found.end() + 1]
     if after.isalnum() or after == "_":
-        raise source.error(f"{word}{after} is not a number", found.start(), "suffixes are i, u, f and h")
+        raise source.error(
+            f"{word}{after} is not a number",
+            found.start(),
+            "suffixes are i, u, f and h",
+        )
     if kind == "int" and len(word.rstrip("iu")) > 1 and word[0] == "0":
-        raise source.error(f"a decimal number has no leading zero: {word}", found.start(), "remove the zeros")
+        raise source.error(
+            f"a decimal number has no leading zero: {word}",
+            found.start(),
+            "remove the zeros",
+        )

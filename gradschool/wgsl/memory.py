@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gradschool.wgsl.atomics import APPLY, in_order
+
 # NaN as f32 and as two f16, nonsense as an integer, true as a boolean.
 POISON = 0xFFDEFFAD
 TRAP = 64
@@ -187,14 +189,14 @@ class Memory:
             out[who] = view[index]
             return out
         values = np.broadcast_to(val, (lanes,))[who]
-        if not wanted and op in _AT:
-            _AT[op].at(view, index, values)
+        if not wanted and op in APPLY:
+            APPLY[op].at(view, index, values)
             return None
         if op == "store":
             view[index] = values
             return None
         compares = None if compare is None else np.broadcast_to(compare, (lanes,))[who]
-        old, changed = _in_order(op, view, index, values, compares)
+        old, changed = in_order(op, view, index, values, compares)
         out = np.zeros(lanes, view.dtype)
         out[who] = old
         if compare is None:
@@ -202,43 +204,6 @@ class Memory:
         flags = np.zeros(lanes, bool)
         flags[who] = changed
         return out, flags
-
-
-_AT = {
-    "add": np.add,
-    "sub": np.subtract,
-    "max": np.maximum,
-    "min": np.minimum,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}
-
-
-def _in_order(op, view, index, values, compares):
-    """Old value per lane when lanes that meet on one element take turns in lane order."""
-    order = np.argsort(index, kind="stable")
-    spots = index[order]
-    starts = np.flatnonzero(np.r_[True, spots[1:] != spots[:-1]])
-    turn = np.arange(len(spots)) - np.repeat(starts, np.diff(np.r_[starts, len(spots)]))
-    old = np.empty(len(index), view.dtype)
-    changed = np.zeros(len(index), bool)
-    by_turn = np.argsort(turn, kind="stable")
-    bounds = np.searchsorted(turn[by_turn], np.arange(turn.max() + 2))
-    for t in range(len(bounds) - 1):
-        lanes = order[by_turn[bounds[t] : bounds[t + 1]]]
-        spot = index[lanes]
-        before = view[spot]
-        old[lanes] = before
-        if op == "exchange":
-            view[spot] = values[lanes]
-        elif op == "cas":
-            hit = before == compares[lanes]
-            changed[lanes] = hit
-            view[spot[hit]] = values[lanes][hit]
-        else:
-            view[spot] = _AT[op](before, values[lanes])
-    return old, changed
 
 
 class WorkgroupMemory(Memory):

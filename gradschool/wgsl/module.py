@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,80 +13,24 @@ from gradschool.errors import KernelError
 from gradschool.wgsl import ast
 from gradschool.wgsl.check import check
 from gradschool.wgsl.cost import Cost
+from gradschool.wgsl.describe import (
+    Binding,
+    EntryPoint,
+    binding_of,
+    by_number,
+    entry_point,
+)
 from gradschool.wgsl.errors import Source, WgslError
 from gradschool.wgsl.findings import Finding
 from gradschool.wgsl.parser import parse
 from gradschool.wgsl.program import Program
 from gradschool.wgsl.run import BufferIn, OutOfSteps, Run
-from gradschool.wgsl.types import Array, Struct, Type, align_of, is_runtime_sized, size_of, stride_of
 
 MAX_STEPS = 200_000
 MAX_WORKGROUPS = 65_535
 MAX_INVOCATIONS = 1 << 26
 MAX_BUFFER_BYTES = 1 << 28
 _RECURSION = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class BindingField:
-    """A member of a binding's struct."""
-
-    name: str
-    type: str
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class BindingType:
-    """Type of a binding, as the host lays it out.
-
-    Attributes:
-        name: WGSL spelling.
-        size: Bytes; for a runtime-sized array, of one element.
-        align: Alignment in bytes.
-        stride: Bytes between elements, or None if it is not an array.
-        layout: Members of a struct; empty for other types.
-        runtime_sized: Whether the buffer decides the number of elements.
-    """
-
-    name: str
-    size: int
-    align: int
-    stride: int | None
-    layout: tuple[BindingField, ...]
-    runtime_sized: bool
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A buffer that a kernel declares; `access` is `read` or `read_write`, `address_space` `uniform` or `storage`."""
-
-    group: int
-    binding: int
-    name: str
-    address_space: str
-    access: str
-    type: BindingType
-
-    @property
-    def min_bytes(self) -> int:
-        """Smallest buffer that may be bound."""
-        return self.type.size
-
-
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
-    """A kernel's entry point."""
-
-    name: str
-    stage: str
-    workgroup_size: tuple[int, int, int]
-    bindings: tuple[Binding, ...]
-    workgroup_bytes: int
 
 
 @dataclass(slots=True)
@@ -112,18 +57,6 @@ class RunResult:
         return [f for f in self.findings if f.hard]
 
 
-def _describe(ty: Type) -> BindingType:
-    fields: tuple[BindingField, ...] = ()
-    if isinstance(ty, Struct):
-        fields = tuple(BindingField(f.name, str(f.type), f.offset, f.size) for f in ty.fields)
-    stride = stride_of(ty.el) if isinstance(ty, Array) else None
-    return BindingType(str(ty), size_of(ty), align_of(ty), stride, fields, is_runtime_sized(ty))
-
-
-def _binding(d: ast.Decl) -> Binding:
-    return Binding(d.group, d.binding, d.name, d.space, d.access, _describe(d.ty))
-
-
 @dataclass(slots=True)
 class Module:
     """A compiled source."""
@@ -146,7 +79,7 @@ class Module:
         entry: str = "main",
         *,
         workgroups: tuple[int, ...] = (1, 1, 1),
-        buffers: dict[int, BufferIn | np.ndarray] | None = None,
+        buffers: Mapping[int, BufferIn | np.ndarray] | None = None,
         max_steps: int = MAX_STEPS,
         detect: bool = True,
         cost: bool = False,
@@ -170,7 +103,8 @@ class Module:
         if entry not in self.entry_points:
             known = ", ".join(self.entry_points) or "none"
             raise KernelError(
-                f"{self.source.file} has no entry point {entry}; it has {known}", help=f"name it {entry}"
+                f"{self.source.file} has no entry point {entry}; it has {known}",
+                help=f"name it {entry}",
             )
         point = self.entry_points[entry]
         counts = (*workgroups, 1, 1, 1)[:3]
@@ -179,11 +113,25 @@ class Module:
         for b in point.bindings:
             self._check_buffer(b, given.get(b.binding))
         ledger = Cost(self.source) if cost else None
-        run = Run(self._program(entry, cost), point.workgroup_size, counts, max_steps, detect, ledger)
+        run = Run(
+            self._program(entry, cost),
+            point.workgroup_size,
+            counts,
+            max_steps,
+            detect,
+            ledger,
+        )
         self._execute(run, given)
         result = self._result(run, point, given, ledger)
         if detect and run.ordered and not result.hard:
-            again = Run(self._program(entry, False), point.workgroup_size, counts, max_steps, False, None)
+            again = Run(
+                self._program(entry, False),
+                point.workgroup_size,
+                counts,
+                max_steps,
+                False,
+                None,
+            )
             again.backwards = True
             self._execute(again, given)
             _compare_orders(run, again, point)
@@ -219,7 +167,8 @@ class Module:
     def _check_buffer(b: Binding, given: BufferIn | None) -> None:
         if given is None:
             raise KernelError(
-                f"binding {b.binding} ({b.name}) has no buffer", help="pass one under its binding number"
+                f"binding {b.binding} ({b.name}) has no buffer",
+                help="pass one under its binding number",
             )
         data = given.data
         if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 1):
@@ -284,7 +233,9 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 
 def compile_wgsl(
-    source: str, filename: str = "kernel.wgsl", overrides: dict[str, float] | None = None
+    source: str,
+    filename: str = "kernel.wgsl",
+    overrides: dict[str, float] | None = None,
 ) -> Module:
     """Parse and check a source.
 
@@ -305,27 +256,24 @@ def compile_wgsl(
     sys.setrecursionlimit(max(limit, _RECURSION))
     try:
         checker = check(text, parse(text), overrides)
-        entries = {f.name: _entry_point(f) for f in checker.functions if f.entry is not None}
+        entries = {f.name: entry_point(f) for f in checker.functions if f.entry is not None}
         decls = [
             d for d in checker.unit.decls if isinstance(d, ast.Decl) and d.space in ("uniform", "storage")
         ]
-        module = Module(text, checker.functions, entries, tuple(sorted(map(_binding, decls), key=_by_number)))
+        module = Module(
+            text,
+            checker.functions,
+            entries,
+            tuple(sorted(map(binding_of, decls), key=by_number)),
+        )
         for name in entries:
             module._program(name, False)
         return module
     except RecursionError:
         raise WgslError(
-            "the source is nested too deeply", file=filename, help="split it into functions"
+            "the source is nested too deeply",
+            file=filename,
+            help="split it into functions",
         ) from None
     finally:
         sys.setrecursionlimit(limit)
-
-
-def _by_number(b: Binding) -> tuple[int, int]:
-    return b.group, b.binding
-
-
-def _entry_point(f: ast.Function) -> EntryPoint:
-    used = [_binding(d) for d in f.uses if d.space in ("uniform", "storage")]
-    shared = sum(size_of(d.ty) for d in f.uses if d.space == "workgroup")
-    return EntryPoint(f.name, "compute", f.entry.workgroup_size, tuple(sorted(used, key=_by_number)), shared)

@@ -95,6 +95,11 @@ def dot4(a, b):
 # Vectors and matrices.
 
 
+def scalar(x):
+    """A lone lane's entry as a plain scalar."""
+    return x[0] if x.ndim == 1 and x.shape[0] == 1 else x
+
+
 def comp(v, i):
     """Component `i` of a vector; a plain scalar when all lanes agree."""
     r = v[i]

@@ -105,7 +105,9 @@ class Parser(StatementParser):
             if not self.accept(","):
                 if self.at(";"):
                     raise self.source.error(
-                        "struct members are separated by commas", self.token.pos, "write , here"
+                        "struct members are separated by commas",
+                        self.token.pos,
+                        "write , here",
                     )
                 break
         self.expect("}", f"to close struct {name.text}")
@@ -120,7 +122,16 @@ class Parser(StatementParser):
             notes = self.attributes()
             param = self.expect_name("a parameter")
             self.expect(":", f"between {param.text} and its type")
-            params.append(ast.Decl(param.pos, "param", param.text, self.type_expr(), None, attributes=notes))
+            params.append(
+                ast.Decl(
+                    param.pos,
+                    "param",
+                    param.text,
+                    self.type_expr(),
+                    None,
+                    attributes=notes,
+                )
+            )
             if not self.accept(","):
                 break
         self.expect(")", f"to close the parameters of {name.text}")

@@ -55,7 +55,14 @@ class Program:
     def _info(self, d: ast.Decl) -> Info:
         init = d.init.const if d.init is not None else None
         return Info(
-            d.name, d.ty, self._layout(d), d.space, d.access, d.binding, self.source.line(d.pos), init
+            d.name,
+            d.ty,
+            self._layout(d),
+            d.space,
+            d.access,
+            d.binding,
+            self.source.line(d.pos),
+            init,
         )
 
     # What the emitter asks for.
@@ -84,7 +91,16 @@ class Program:
         """Name of a function for these memories; emitted once per shape."""
         key = (
             f,
-            tuple((r.ty, id(r.layout), r.ends_root, r.frozen, r.dyn == "" and r.const == 0) for r in refs),
+            tuple(
+                (
+                    r.ty,
+                    id(r.layout),
+                    r.ends_root,
+                    r.frozen,
+                    r.dyn == "" and r.const == 0,
+                )
+                for r in refs
+            ),
         )
         if key not in self._functions:
             self._functions[key] = f"f{len(self._functions)}"

@@ -79,7 +79,16 @@ class Shadow:
             for readers in (self.reader, self.reader2):
                 seen = readers[index]
                 clash = (seen != 0) & (seen != agent)
-                self._found(clash, index, agent, seen, line, self.reader_line[index], True, False)
+                self._found(
+                    clash,
+                    index,
+                    agent,
+                    seen,
+                    line,
+                    self.reader_line[index],
+                    True,
+                    False,
+                )
         self.writer[index] = agent
         self.bits[index] = bits
         self.writer_line[index] = line
@@ -88,7 +97,16 @@ class Shadow:
         lost = now != agent
         if lost.any():
             clash = lost & (self.bits[index] != bits)
-            self._found(clash, index, agent, now, line, np.broadcast_to(line, index.shape), True, True)
+            self._found(
+                clash,
+                index,
+                agent,
+                now,
+                line,
+                np.broadcast_to(line, index.shape),
+                True,
+                True,
+            )
             self.writer2[index[lost]] = agent[lost]
             self.shared = True
 
@@ -121,7 +139,13 @@ class Shadow:
             return
         k = int(np.argmax(clash))
         self.report(
-            int(index[k]), int(agent[k]), int(other[k]), int(line), int(other_line[k]), stores, other_stores
+            int(index[k]),
+            int(agent[k]),
+            int(other[k]),
+            int(line),
+            int(other_line[k]),
+            stores,
+            other_stores,
         )
 
 
@@ -192,7 +216,12 @@ class RaceLog:
             bits = np.concatenate([bits, bits]) if bits is not None else None
         return index, agents, bits
 
-    def _judge(self, records: list[Access], lanes: np.ndarray | None = None, partial: bool = False) -> None:
+    def _judge(
+        self,
+        records: list[Access],
+        lanes: np.ndarray | None = None,
+        partial: bool = False,
+    ) -> None:
         """Judge invocations of one workgroup against each other."""
         if not partial and not self.flushed and not self.stores:
             return

@@ -41,7 +41,15 @@ class BufferIn:
 class Run(Masks, Reporter):
     """State of a run; generated code calls its methods."""
 
-    def __init__(self, program: Program, size, workgroups, max_steps: int, detect: bool, cost: Any) -> None:
+    def __init__(
+        self,
+        program: Program,
+        size,
+        workgroups,
+        max_steps: int,
+        detect: bool,
+        cost: Any,
+    ) -> None:
         Reporter.__init__(self)
         self.program = program
         self.source = program.source

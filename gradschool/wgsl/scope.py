@@ -74,16 +74,30 @@ class Scope:
     def declare(self, decl: ast.Decl) -> None:
         """Add a name to the innermost block."""
         if decl.name in self.scopes[-1]:
-            self.fail(f"{decl.name} is already declared in this block", decl, "choose another name")
+            self.fail(
+                f"{decl.name} is already declared in this block",
+                decl,
+                "choose another name",
+            )
         self.scopes[-1][decl.name] = decl
 
     def unknown(self, name: str, at: Any) -> NoReturn:
         """Fail with a suggestion for a name that nothing declares."""
-        known = [*self.globals, *signatures.BUILTINS, *signatures.SPECIAL, *SHORT, *SCALARS]
+        known = [
+            *self.globals,
+            *signatures.BUILTINS,
+            *signatures.SPECIAL,
+            *SHORT,
+            *SCALARS,
+        ]
         for scope in self.scopes:
             known += scope
         close = difflib.get_close_matches(name, known, 1)
-        self.fail(f"nothing is called {name} here", at, f"did you mean {close[0]}?" if close else "")
+        self.fail(
+            f"nothing is called {name} here",
+            at,
+            f"did you mean {close[0]}?" if close else "",
+        )
 
     # Types.
 
@@ -135,7 +149,11 @@ class Scope:
         name, args = e.name, e.targs
         if name[:3] in ("vec", "mat") and name in self._shapes():
             if not args or len(args) != 1:
-                self.fail(f"{name} needs its component type here", e, f"write {name}<f32> or {name}f")
+                self.fail(
+                    f"{name} needs its component type here",
+                    e,
+                    f"write {name}<f32> or {name}f",
+                )
             el = self.resolve(args[0])
             if not isinstance(el, Scalar) or (name[0] == "m" and el.name not in ("f32", "f16")):
                 self.fail(f"{name} cannot hold {el}", args[0])
@@ -165,7 +183,9 @@ class Scope:
     def _array(self, e: ast.Ident) -> Type:
         if not e.targs or len(e.targs) > 2:
             self.fail(
-                "array needs its element type", e, "write array<f32, 64>, or array<f32> in a storage buffer"
+                "array needs its element type",
+                e,
+                "write array<f32, 64>, or array<f32> in a storage buffer",
             )
         el = self.resolve(e.targs[0])
         if isinstance(el, Ptr) or is_runtime_sized(el):
@@ -185,20 +205,29 @@ class Scope:
         ty = self.expr(e)
         if e.const is None or not isinstance(ty, Scalar) or ty.name not in ("i32", "u32", "aint"):
             self.fail(
-                "the size of an array must be a constant integer", e, "declare it with const or override"
+                "the size of an array must be a constant integer",
+                e,
+                "declare it with const or override",
             )
         count = int(e.const)
         if count < 1:
             self.fail(f"an array needs at least one element, got {count}", e)
         if count > MAX_ARRAY:
-            self.fail(f"an array of {count} elements is more than the interpreter allows ({MAX_ARRAY})", e)
+            self.fail(
+                f"an array of {count} elements is more than the interpreter allows ({MAX_ARRAY})",
+                e,
+            )
         return count
 
     def _pointer(self, e: ast.Ident) -> Type:
         args = e.targs or []
         words = [a.name if isinstance(a, ast.Ident) else "" for a in args]
         if len(args) not in (2, 3) or words[0] not in SPACES:
-            self.fail("a pointer type needs an address space and a type", e, "write ptr<function, f32>")
+            self.fail(
+                "a pointer type needs an address space and a type",
+                e,
+                "write ptr<function, f32>",
+            )
         access = (
             words[2] if len(args) == 3 else ("read" if words[0] in ("storage", "uniform") else "read_write")
         )

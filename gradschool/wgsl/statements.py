@@ -105,7 +105,9 @@ class StatementParser(ExpressionParser):
                 raise self.source.error("discard is only for fragment shaders", token.pos, "use return")
             case "fn":
                 raise self.source.error(
-                    "a function cannot be declared inside a function", token.pos, "move it out"
+                    "a function cannot be declared inside a function",
+                    token.pos,
+                    "move it out",
                 )
             case _:
                 raise self.source.error(f"{token.text} cannot start a statement here", token.pos)
@@ -155,7 +157,10 @@ class StatementParser(ExpressionParser):
             return ast.Assign(token.pos, None, "=", self.expression())
         if token.text in ("++", "--"):
             raise self.source.error(
-                f"WGSL has no prefix {token.text}", token.pos, "write it after the variable", 2
+                f"WGSL has no prefix {token.text}",
+                token.pos,
+                "write it after the variable",
+                2,
             )
         left = self._unary()
         op = self.token
@@ -169,7 +174,9 @@ class StatementParser(ExpressionParser):
         if isinstance(left, ast.Call):
             return ast.CallStmt(left.pos, left)
         raise self.source.error(
-            "this expression does nothing on its own", left.pos, "assign it, or write _ = ..."
+            "this expression does nothing on its own",
+            left.pos,
+            "assign it, or write _ = ...",
         )
 
     def _if(self) -> ast.If:

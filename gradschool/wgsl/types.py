@@ -23,7 +23,13 @@ class Scalar(Type):
         return {"aint": "abstract-int", "afloat": "abstract-float"}.get(self.name, self.name)
 
 
-BOOL, I32, U32, F32, F16 = Scalar("bool"), Scalar("i32"), Scalar("u32"), Scalar("f32"), Scalar("f16")
+BOOL, I32, U32, F32, F16 = (
+    Scalar("bool"),
+    Scalar("i32"),
+    Scalar("u32"),
+    Scalar("f32"),
+    Scalar("f16"),
+)
 AINT, AFLOAT = Scalar("aint"), Scalar("afloat")
 SCALARS = {t.name: t for t in (BOOL, I32, U32, F32, F16)}
 
