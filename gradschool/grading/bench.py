@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gradschool.errors import PackError
-from gradschool.grading.calls import Launch
 from gradschool.grading.host import Host, mark_value, split_name
 from gradschool.grading.naming import Namer
 from gradschool.grading.plugin import Bench, GradingPlugin
-from gradschool.grading.probe import PreparedLaunch, interpret_here
 from gradschool.grading.reference import Signatures, load_reference
+from gradschool.grading.replay import KernelReplays
 from gradschool.pack import Stage
 
 
@@ -61,23 +58,8 @@ class StageBench:
     @cached_property
     def namer(self) -> Namer:
         """The catalogue of misconceptions."""
-        return Namer(self.stage, self._run_launch)
-
-    def _run_launch(
-        self, source: str, launch: Launch
-    ) -> tuple[Mapping[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
-        """Run our own kernel text on a recorded launch, in this process."""
-        contract = self.stage.contracts[launch.file]
-        prepared = PreparedLaunch(
-            contract, launch.file, source, {**launch.arrays, **_given(launch, contract)}
-        )
-        return interpret_here(prepared)
+        return Namer(self.stage, KernelReplays(self.stage))
 
     def close(self) -> None:
         """End the pytest session."""
         self.host.close()
-
-
-def _given(launch: Launch, contract: Any) -> dict[str, float]:
-    """The params a caller had to give: those that no array's shape tells."""
-    return {name: launch.params[name] for name, _ in contract.fields}

@@ -42,6 +42,7 @@ class Launch:
         outputs: Output arrays after the launch, poison included.
         hazards: The kind of each of the interpreter's findings, sorted.
         places: Where each finding was first seen; tells two mistakes of one kind apart.
+        workgroup_size: The learner's, or None when it never ran.
     """
 
     file: str
@@ -50,6 +51,7 @@ class Launch:
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     hazards: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    workgroup_size: tuple[int, int, int] | None = None
 
 
 @dataclass

@@ -8,7 +8,7 @@ as the learner did, and differs from the reference on at least one of them, is t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,18 +16,16 @@ import numpy as np
 
 from gradschool.errors import GradschoolError
 from gradschool.grading.arguments import changed_arguments, resolve_functions, snapshot
-from gradschool.grading.calls import Call, Evidence, Launch, same
+from gradschool.grading.calls import Call, Evidence, same
 from gradschool.grading.fill import reference_kernels
 from gradschool.grading.misconceptions import Misconception, load_misconceptions
 from gradschool.grading.reference import load_reference
+from gradschool.grading.replay import KernelReplays
 from gradschool.pack import Stage
 
 Answers = list[tuple[Any, ...]]
-LaunchOutcome = tuple[Mapping[str, np.ndarray], tuple[str, ...], tuple[str, ...]]
 _MAX_PARTIAL = 4
 """Failed cases that are tried when no single mistake explains all of them."""
-
-RunLaunch = Callable[[str, Launch], LaunchOutcome]
 
 
 class Namer:
@@ -35,17 +33,15 @@ class Namer:
 
     Args:
         stage: The stage whose misconceptions are loaded.
-        run_launch: Runs kernel text on a recorded launch in the interpreter; gives the
-            outputs, and the kind and the place of each finding.
+        replays: Runs catalogued kernels on recorded launches.
     """
 
-    def __init__(self, stage: Stage, run_launch: RunLaunch) -> None:
+    def __init__(self, stage: Stage, replays: KernelReplays) -> None:
         self._stage = stage
-        self._run_launch = run_launch
+        self._replays = replays
         self._modules: dict[str, Any] = {}
         # What the reference answers to the evidence at hand, by the evidence's identity.
         self._right: dict[int, Answers] = {}
-        self._safe: dict[int, LaunchOutcome] = {}
         # Launches whose findings are in the very places where the candidate has them. Two races of
         # one kind give the same outputs, and only the places tell them apart; a learner with another
         # workgroup size races elsewhere, so places rank candidates and never rule one out.
@@ -79,7 +75,6 @@ class Namer:
             others: What the exercise's other cases saw; they break ties.
         """
         self._right.clear()
-        self._safe.clear()
         failed = sorted(failed, key=lambda evidence: evidence.size)
         candidates = [item for item in self.catalogue if item.exercise == exercise]
         # Nearly always one mistake explains every failure, and the smallest case rules most others out.
@@ -169,13 +164,10 @@ class Namer:
         wrong = item.apply(source)
         differs = False
         for launch in launches:
-            theirs, hazards, places = self._run_launch(wrong, launch)
+            theirs, hazards, places = self._replays.run(wrong, launch)
             if hazards != launch.hazards or not same(dict(theirs), dict(launch.outputs)):
                 return False, False
-            key = id(launch)
-            if key not in self._safe:
-                self._safe[key] = self._run_launch(source, launch)
-            ours, safe, _ = self._safe[key]
+            ours, safe, _ = self._replays.run(source, launch)
             self._n_places += places == launch.places
             differs = differs or hazards != safe or not same(dict(theirs), dict(ours))
         return True, differs

@@ -24,10 +24,12 @@ from gradschool.grading.calls import Evidence, Launch
 from gradschool.grading.expect import Mismatch
 from gradschool.release.stubs import is_unwritten_kernel
 
-# Bit patterns, as unsigned 32-bit words. All are NaN as f32 and absurd as integers.
-POISON = 0xFFC0DEAD  # outputs before a run
-CANARY = 0xFFFACADE  # past the end of outputs
-PAD = 0x7FC0BEEF  # past the end of inputs
+# Bit patterns, as unsigned 32-bit words, all absurd as integers.
+POISON = 0xFFC0DEAD  # outputs before a run; NaN as f32
+PAD = 0x7FC0BEEF  # past the end of inputs; NaN as f32
+# Past the end of outputs. Finite as f32: an update in place adds a NaN from the inputs' padding to it,
+# and NaN plus NaN could keep its bits.
+CANARY = 0x45CAFADE
 MARGIN_WORDS = 67  # room past the end; odd, so that it is no multiple of a workgroup
 
 _LEARNERS_TEXT = re.compile(r"`[^`]*`|line \d+")
@@ -149,7 +151,15 @@ class KernelProbe:
         result = self._run(launch, launch.job("interpret", detect=detect))
         outputs, hazards, places = launch.evidence(result), hazard_kinds(result), hazard_places(result)
         self._evidence.launches.append(
-            Launch(launch.file, launch.arrays, launch.params, outputs, hazards, places)
+            Launch(
+                launch.file,
+                launch.arrays,
+                launch.params,
+                outputs,
+                hazards,
+                places,
+                result.workgroup_size,
+            )
         )
         _expect_no_hazard(launch.file, result.findings, guard_reads)
         if must_write:
