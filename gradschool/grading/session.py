@@ -115,7 +115,8 @@ class GradingSession:
         problems = list(files.problems)
         self._faults.clear()
         with contextlib.ExitStack() as stack:
-            functions = self._functions(stack, files, problems)
+            needs_functions = not only or any(not name.endswith(".wgsl") for name in only)
+            functions = self._functions(stack, files, problems) if needs_functions else None
             probe = self._probe_factory(stage, files)
             bench.plugin.bench = Bench(
                 functions=functions,
