@@ -10,14 +10,20 @@ import pytest
 
 from gradschool.grading.records import record_schema
 from gradschool.report.schema import load_schema, publish
+from gradschool.verify.records import verify_schema
 
 
-def test_the_shipped_schema_is_the_records_own():
-    assert load_schema("grade-record.v1") == publish(record_schema())
+SCHEMAS = {"grade-record.v1": record_schema, "verify-record.v1": verify_schema}
 
 
-def test_the_shipped_schema_is_a_schema():
-    jsonschema.Draft202012Validator.check_schema(load_schema("grade-record.v1"))
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_shipped_schema_is_the_records_own(name):
+    assert load_schema(name) == publish(SCHEMAS[name]())
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_shipped_schema_is_a_schema(name):
+    jsonschema.Draft202012Validator.check_schema(load_schema(name))
 
 
 def test_every_sample_record_fits_the_schema(class_records):
