@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from traitlets import Bool, Integer, Unicode
 
 from gradschool.errors import GradschoolError
 from gradschool.grading.records import ExerciseRecord, SubmissionRecord
+from gradschool.grading.submission_files import read_submission
+from gradschool.grading.version import grader_version
 from gradschool.nbgrader.unfinished import MARK
 from gradschool.notebook.cards import grade_card
+from gradschool.notebook.wgsl_html import folded_kernel_html
 from gradschool.pack import Pack, find_pack
 from gradschool.release.notebook_file import grade_id
 from gradschool.report.text import markdown
@@ -55,7 +59,8 @@ class IsolatedGrading(NbGraderPreprocessor):
             raise NotGraded("; ".join(record.problems) or "The grader failed.", help="Run autograde again.")
         for problem in record.problems:
             self.log.warning("%s: %s", where["student"], problem)
-        _write_scores(nb, record, self.log)
+        kernels = read_submission(folder, self._pack().stage(where["assignment"])).kernels
+        _write_scores(nb, record, kernels, self.log)
         _write_problems(nb, record)
         nb.metadata[MARK] = {"grader": record.grader_version, "submission": record.submission_digest}
         return nb, resources
@@ -73,9 +78,6 @@ class IsolatedGrading(NbGraderPreprocessor):
 
     def _finished_record(self, student: str, stage_id: str, folder: Path) -> SubmissionRecord | None:
         """Return what `gradschool grade` found about exactly these files, if it has graded them."""
-        from gradschool.grading.submission_files import read_submission
-        from gradschool.grading.version import grader_version
-
         converter = getattr(self.parent, "parent", None)
         root = Path(getattr(getattr(converter, "coursedir", None), "root", "."))
         path = root / self.records_directory / student / f"{stage_id}.json"
@@ -111,7 +113,7 @@ class IsolatedGrading(NbGraderPreprocessor):
         return session
 
 
-def _write_scores(nb: Any, record: SubmissionRecord, log: Any) -> None:
+def _write_scores(nb: Any, record: SubmissionRecord, kernels: Mapping[str, str], log: Any) -> None:
     exercises = {grade_id(exercise.id): exercise for exercise in record.exercises}
     for cell in nb.cells:
         if not is_grade(cell):
@@ -123,7 +125,11 @@ def _write_scores(nb: Any, record: SubmissionRecord, log: Any) -> None:
                 f"The graders know no exercise {name!r}, but the released notebook has its grade cell.",
                 help="Grade with the version of the pack that made the release.",
             )
-        cell.outputs = [score_output(exercise, float(cell.metadata.nbgrader["points"]), log)]
+        output = score_output(exercise, float(cell.metadata.nbgrader["points"]), log)
+        if exercise.id in kernels:
+            # nbgrader's pages show the notebook only; whoever reads the score wants to see the kernel.
+            output.data["text/html"] += folded_kernel_html(exercise.id, kernels[exercise.id])
+        cell.outputs = [output]
 
 
 def _write_problems(nb: Any, record: SubmissionRecord) -> None:

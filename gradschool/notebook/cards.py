@@ -16,6 +16,8 @@ from gradschool.notebook.theme import CODE, INK, LINE, MONO, PAPER, QUIET, SANS,
 from gradschool.report.text import Block, blocks, spans
 from gradschool.report.view import ExerciseView, exercise_view, is_unwritten
 
+_AS_ABOVE = ("As above.",)  # what a page says; on a card, saying nothing is enough
+
 
 @dataclass(frozen=True)
 class Card:
@@ -80,7 +82,7 @@ def _rows(view: ExerciseView, *, with_points: bool = False) -> list[_Row]:
     rows, said = [], set()
     for test in view.tests:
         key = tuple(block.text for block in test.message)
-        message = [] if key in said else test.message
+        message = [] if key in said or key == _AS_ABOVE else test.message
         said.add(key)
         state = {"passed": "full", "not-run": "quiet"}.get(test.outcome, "none")
         rows.append(_Row(state, test.mark, test.sentence, test.score if with_points else "", message))

@@ -24,9 +24,10 @@ _TOKEN = re.compile(
     rf"|(?P<type>\b(?:{'|'.join(_TYPES.split())})\b)"
     r"|(?P<call>\b[a-zA-Z_]\w*(?=\())"
 )
-# Lab's editor colours, so that a kernel looks the same here and in its own tab.
+# Lab's editor colours. Comments hold the contract, which is there to be read: Lab's own teal is too
+# faint for that on a dark page.
 _COLORS = {
-    "comment": "var(--jp-mirror-editor-comment-color, #5f7f7f)",
+    "comment": QUIET,
     "attribute": "var(--jp-mirror-editor-meta-color, #a2640a)",
     "number": "var(--jp-mirror-editor-number-color, #16803c)",
     "keyword": "var(--jp-mirror-editor-keyword-color, #7a2fa0)",
@@ -36,16 +37,25 @@ _COLORS = {
 _HELP = "Click the name to open it in its own tab. Edit, save, run the check: a changed file is read again."
 
 
-def kernel_html(filename: str, source: str, link: str) -> str:
-    """Return the kernel as HTML: its name as a link that opens it in Lab, then numbered lines."""
+def kernel_html(filename: str, source: str, link: str | None = None) -> str:
+    """Return the kernel as HTML: its name, then numbered lines.
+
+    Args:
+        filename: What the file is called.
+        source: Its text.
+        link: Where it lies relative to the notebook; the name then opens it in Lab.
+    """
     lines = source.rstrip("\n").split("\n")
     width = len(str(len(lines)))
     body = "".join(_line(number, line, width) for number, line in enumerate(lines, start=1))
+    name = f'<span style="font-family:{MONO};font-weight:600">{escape(filename)}</span>'
+    if link is not None:
+        name = f'<a href="{escape(link)}" style="color:{LINK}">{name}</a>'
+        name += f'&ensp;<span style="color:{QUIET}">{_HELP}</span>'
     return (
         f'<div style="border:1px solid {LINE};border-radius:5px;background:{PAPER};color:{INK};margin:3px 0">'
         f'<div style="background:{SOFT};border-bottom:1px solid {LINE};padding:4px 12px;font-family:{SANS};'
-        f'font-size:13px"><a href="{escape(link)}" style="font-family:{MONO};font-weight:600;color:{LINK}">'
-        f'{escape(filename)}</a>&ensp;<span style="color:{QUIET}">{_HELP}</span></div>'
+        f'font-size:13px">{name}</div>'
         f'<pre style="font-family:{MONO};font-size:12.5px;line-height:1.45;margin:0;padding:6px 0;'
         f'background:{PAPER};overflow-x:auto">{body}</pre></div>'
     )
@@ -56,6 +66,15 @@ def kernel_text(filename: str, source: str) -> str:
     lines = source.rstrip("\n").split("\n")
     width = len(str(len(lines)))
     return "\n".join([filename, *(f"{n:{width}} | {line}" for n, line in enumerate(lines, start=1))])
+
+
+def folded_kernel_html(filename: str, source: str) -> str:
+    """Return the kernel as HTML that opens on a click, for pages on which it is an aside."""
+    return (
+        f'<details style="margin:4px 0"><summary style="display:list-item;cursor:pointer;font-family:{SANS};'
+        f'font-size:13px;color:{QUIET}">{escape(filename)} as handed in</summary>'
+        f"{kernel_html(filename, source)}</details>"
+    )
 
 
 def highlight(line: str) -> str:

@@ -75,6 +75,11 @@ def test_the_feedback_page_shows_the_message_and_the_score(course) -> None:
     assert "6.5 / 8" in page.replace(".0", "") or "6.5" in page
 
 
+def test_the_kernel_handed_in_can_be_read_beside_its_score(course) -> None:
+    page = (course.root / "feedback" / "full" / "00_tiny" / "00_tiny.html").read_text()
+    assert "scale_shift.wgsl as handed in" in page
+
+
 def test_the_points_are_the_packs_whatever_a_student_wrote(course) -> None:
     with Gradebook(f"sqlite:///{course.root / 'gradebook.db'}") as gradebook:
         assert gradebook.find_assignment("00_tiny").max_score == 8.0
