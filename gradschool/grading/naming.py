@@ -8,6 +8,7 @@ as the learner did, and differs from the reference on at least one of them, is t
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -184,7 +185,9 @@ def _answer(call: Call, answers: Answers, calls: Sequence[Call], module: Any) ->
     kwargs = resolve_functions(kwargs, partial(getattr, module))
     before, named_before = snapshot(args), snapshot(kwargs)
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # A wrong answer may well take the mean of nothing.
+            warnings.simplefilter("ignore")
             value = function(*args, **kwargs)
     except Exception as error:
         return None, type(error).__name__, ()
