@@ -118,7 +118,7 @@ class FlowEmitter(StatementEmitter):
             self.out("if m is False:")
             self.out(" break")
         if continues:
-            self.out(f"i{n} = m")
+            self.out(f"whole{n} = m")
             self.out(f"c{n} = False")
         self.region = self.new_region()
         if continues and s.continuing is not None:
@@ -127,7 +127,7 @@ class FlowEmitter(StatementEmitter):
         self.block(s.body.body, "" if continues else "break")
         self.loop_stack.pop()
         if continues:
-            self.out(f"m = merge(i{n}, m, c{n})")
+            self.out(f"m = merge(whole{n}, m, c{n})")
         if escapes(s.body):
             self.out("if m is False:")
             self.out(" break")

@@ -103,7 +103,7 @@ class Program:
             ),
         )
         if key not in self._functions:
-            self._functions[key] = f"f{len(self._functions)}"
+            self._functions[key] = f"call{len(self._functions)}"
             self._queue.append(FunctionEmitter(self, f, self._functions[key], refs))
         return self._functions[key]
 

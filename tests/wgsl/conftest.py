@@ -73,7 +73,8 @@ class Device:
         computing.dispatch_workgroups(*(*workgroups, 1, 1)[:3])
         computing.end()
         device.queue.submit([encoder.finish()])
-        return {k: np.frombuffer(device.queue.read_buffer(b), np.uint8).copy() for k, b in writable.items()}
+        read: Any = device.queue.read_buffer
+        return {k: np.frombuffer(read(b), np.uint8).copy() for k, b in writable.items()}
 
 
 @pytest.fixture(scope="session")

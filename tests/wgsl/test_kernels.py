@@ -314,3 +314,21 @@ def test_a_result_that_depends_on_the_order_of_atomics_is_noted(run):
     assert run(source.replace("ORDER", "7u"), (2,), **buffers).findings == []
     (finding,) = run(source.replace("ORDER", "id.x"), (2,), **buffers).findings
     assert (finding.kind, finding.hard, finding.line) == ("atomic-order", False, 5)
+
+
+def test_generated_names_never_hide_a_type(run):
+    loops = "".join(
+        f"for (var k = 0u; k < 3u; k++) {{ if k == 1u {{ continue; }} sum += part{n}(i32(k)); }}\n"
+        for n in range(40)
+    )
+    functions = "".join(
+        f"fn part{n}(v: i32) -> i32 {{ return i32(f32(v) * 1.5) + {n}; }}\n" for n in range(40)
+    )
+    source = f"""
+      @group(0) @binding(0) var<storage, read_write> out: array<i32>;
+      {functions}
+      @compute @workgroup_size(1) fn main() {{ var sum = 0; {loops} out[0] = sum; }}
+    """
+    assert run(source, b0=np.zeros(1, np.int32)).buffers[0].view(np.int32)[0] == sum(
+        2 * n + 3 for n in range(40)
+    )
