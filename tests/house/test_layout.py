@@ -42,7 +42,9 @@ def test_the_top_level_holds_what_the_house_names() -> None:
 
 
 def test_content_folders_are_no_packages() -> None:
-    found = [path for folder in (*CONTENT_FOLDERS, "assignments") for path in (ROOT / folder).rglob("__init__.py")]
+    found = [
+        path for folder in (*CONTENT_FOLDERS, "assignments") for path in (ROOT / folder).rglob("__init__.py")
+    ]
     assert found == []
 
 
