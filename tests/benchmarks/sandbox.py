@@ -1,4 +1,4 @@
-"""What isolation costs per submission: `python tests/sandbox/cost.py`.
+"""What isolation costs per submission: `python tests/benchmarks/sandbox.py`.
 
 Prints medians over 30 submissions of two cells and ten calls each. Nothing is
 asserted; times belong to the machine they were taken on.
