@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,9 @@ class IsolatedGrading(NbGraderPreprocessor):
         help="Where `gradschool grade submitted --out results` left its records; a record that is "
         "still true is taken from there. Relative to the course.",
     ).tag(config=True)
-    seed = Integer(0, help="Seed of the hidden tests' inputs.").tag(config=True)
+    seed = Integer(
+        None, allow_none=True, help="Seed of the hidden tests' inputs; default: a fresh one per command."
+    ).tag(config=True)
     device = Unicode("auto", help="auto, gpu, software or interpreter.").tag(config=True)
     allow_weak_sandbox = Bool(False, help="Grade even where this platform cannot isolate.").tag(config=True)
 
@@ -89,7 +92,7 @@ class IsolatedGrading(NbGraderPreprocessor):
         current = (
             record.submission_digest == read_submission(folder, stage).digest
             and record.grader_version == grader_version(stage)
-            and record.seed == self.seed
+            and self.seed in (None, record.seed)
         )
         return record if current and record.status != "not-graded" else None
 
@@ -105,7 +108,9 @@ class IsolatedGrading(NbGraderPreprocessor):
             from gradschool.grading.options import GradeOptions
 
             options = GradeOptions(
-                seed=self.seed, device=self.device, allow_weak_sandbox=self.allow_weak_sandbox
+                seed=secrets.randbits(32) if self.seed is None else self.seed,
+                device=self.device,
+                allow_weak_sandbox=self.allow_weak_sandbox,
             )
             session = GradingSession(self._pack(), options=options).__enter__()
             owner._grading_session = session

@@ -13,7 +13,20 @@ CONFIG = "nbgrader_config.py"
 
 # `configure` lives in the package, so that a new version of gradschool brings its settings along.
 CONFIG_TEXT = '''\
-"""nbgrader's settings for this course; yours to change below the call of `configure`."""
+"""nbgrader's settings for this course; yours to change below the call of `configure`.
+
+    nbgrader generate_assignment 01_perceptron   makes release/01_perceptron from source/
+    nbgrader autograde 01_perceptron             grades submitted/*/01_perceptron in isolation
+    nbgrader generate_feedback 01_perceptron     writes feedback/*/01_perceptron
+    nbgrader export                              writes grades.csv
+
+Grading a large class: `gradschool grade submitted --out results` first. It grades several
+submissions side by side, shows how far it is and loses nothing when it is stopped; autograde
+then takes each record that is still true from results/ and only fills in the gradebook.
+
+After a crash or a kill: run autograde again. What was left half graded is graded again by itself.
+When autograde ends with an error, the submissions it names have no score yet, which is not a zero.
+"""
 
 from pathlib import Path
 
