@@ -12,7 +12,6 @@ from gradschool.grading.records import record_schema
 from gradschool.report.schema import load_schema, publish
 from gradschool.verify.records import verify_schema
 
-
 SCHEMAS = {"grade-record.v1": record_schema, "verify-record.v1": verify_schema}
 
 
