@@ -168,7 +168,7 @@ def _sandbox_lines(sandbox: dict[str, Any]) -> list[str]:
 def _extras_lines(extras: dict[str, list[str]]) -> list[str]:
     lines = []
     for extra, missing in extras.items():
-        lack = f'no ({", ".join(missing)}): pip install "gradschool[{extra}]"'
+        lack = f'no ({", ".join(missing)}): pip install -e ".[{extra}]"'
         lines.append(f"{extra}: {lack if missing else 'yes'}")
     return lines
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 
 import msgspec
@@ -241,8 +240,10 @@ class GpuWorker:
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             self.close()
+        except Exception:  # at interpreter exit the modules that close() needs may be gone already
+            pass
 
 
 def _spawn_locked() -> LockedProcess:
