@@ -155,7 +155,7 @@ def find_pack(start: Path | None = None) -> Pack:
             return Pack(folder)
     # An editable install knows its checkout even when the command runs elsewhere.
     checkout = Path(__file__).resolve().parent.parent
-    if all((checkout / name).is_dir() for name in CONTENT_FOLDERS):
+    if start is None and all((checkout / name).is_dir() for name in CONTENT_FOLDERS):
         return Pack(checkout)
     raise UsageError(
         f"{here} is not inside a checkout of the course: no folder above it holds {', '.join(CONTENT_FOLDERS)}.",

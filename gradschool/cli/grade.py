@@ -30,6 +30,9 @@ def grade(
     allow_weak_sandbox: Annotated[
         bool, typer.Option(help="Grade where submissions cannot be isolated.")
     ] = False,
+    pack: Annotated[
+        Path | None, typer.Option(help="The course's checkout; default: found from the working directory.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON summary.")] = False,
 ) -> None:
     """Grade every submission in a folder; what is graded already is kept."""
@@ -53,7 +56,7 @@ def grade(
             submissions,
             out,
             options,
-            pack=find_pack(),
+            pack=find_pack(pack),
             on_total=progress.start,
             on_record=progress.advance,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,9 @@ def verify(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Proofs side by side.")] = os.cpu_count() or 1,
     device: Annotated[str, typer.Option(help="auto, gpu, software or interpreter.")] = "auto",
     allow_weak_sandbox: Annotated[bool, typer.Option(help="Run where isolation is weak.")] = False,
+    pack: Annotated[
+        Path | None, typer.Option(help="The course's checkout; default: found from the working directory.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Prove that references earn full marks, stubs none, and every known mistake is caught and named."""
@@ -33,8 +37,8 @@ def verify(
     from gradschool.verify import verify_pack
     from gradschool.verify.view import VerifyView
 
-    pack = find_pack()
-    chosen = [pack.stage(name) for name in stages] if stages else pack.stages
+    course = find_pack(pack)
+    chosen = [course.stage(name) for name in stages] if stages else course.stages
     options = GradeOptions(
         seed=secrets.randbits(32) if seed is None else seed,
         device=device,
@@ -43,7 +47,7 @@ def verify(
     )
     with VerifyView(quiet=as_json) as view:
         record = verify_pack(
-            pack, chosen, options, only=exercise or (), on_total=view.start, on_proof=view.advance
+            course, chosen, options, only=exercise or (), on_total=view.start, on_proof=view.advance
         )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(record)).decode())
