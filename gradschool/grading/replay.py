@@ -16,7 +16,7 @@ from gradschool.grading.calls import Launch
 from gradschool.grading.probe import PreparedLaunch, interpret_here
 from gradschool.pack import Stage
 
-MAX_REMEMBERED = 20_000
+MAX_REMEMBERED = 8_000
 
 _SIZE = re.compile(r"(?P<head>const WORKGROUP_SIZE(\s*:\s*u32)?\s*=\s*)\d+u")
 
