@@ -4,6 +4,7 @@ It is the device of last resort, and it sees what a GPU hides: data races, diver
 buffer, and reads of memory that nothing has written.
 """
 
+from gradschool.wgsl.access_log import AccessLog
 from gradschool.wgsl.describe import Binding, BindingType, EntryPoint
 from gradschool.wgsl.errors import WgslError
 from gradschool.wgsl.findings import Finding
@@ -11,6 +12,7 @@ from gradschool.wgsl.module import Module, RunResult, compile_wgsl
 from gradschool.wgsl.run import BufferIn
 
 __all__ = [
+    "AccessLog",
     "Binding",
     "BindingType",
     "BufferIn",

@@ -182,7 +182,7 @@ class Cost:
             for k in range(width):
                 flags[index + k] = True
 
-    def barrier(self, line: int, m: Any, run: Any) -> None:
+    def barrier(self, line: int, m: Any, run: Any, kind: Any = "workgroup") -> None:
         """Count a barrier."""
         groups = run.groups if m is None else int(m.reshape(run.groups, run.width).any(axis=1).sum())
         self.at(line).barriers += groups

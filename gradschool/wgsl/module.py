@@ -11,6 +11,7 @@ import numpy as np
 
 from gradschool.errors import KernelError
 from gradschool.wgsl import ast
+from gradschool.wgsl.access_log import AccessLog
 from gradschool.wgsl.check import check
 from gradschool.wgsl.cost import Cost
 from gradschool.wgsl.describe import (
@@ -83,6 +84,7 @@ class Module:
         max_steps: int = MAX_STEPS,
         detect: bool = True,
         cost: bool = False,
+        log: bool = False,
     ) -> RunResult:
         """Run an entry point.
 
@@ -93,6 +95,7 @@ class Module:
             max_steps: Loop iterations of a batch of workgroups after which the run is stopped with a finding.
             detect: Look for races, divergent barriers, uninitialised and out-of-bounds accesses.
             cost: Count memory traffic and arithmetic.
+            log: Count, and keep every access too: `cost` of the result is then an `AccessLog`.
 
         Returns:
             Buffers, findings and counts.
@@ -112,9 +115,9 @@ class Module:
         given = {k: b if isinstance(b, BufferIn) else BufferIn(_bytes(b)) for k, b in (buffers or {}).items()}
         for b in point.bindings:
             self._check_buffer(b, given.get(b.binding))
-        ledger = Cost(self.source) if cost else None
+        ledger = AccessLog(self.source) if log else Cost(self.source) if cost else None
         run = Run(
-            self._program(entry, cost),
+            self._program(entry, ledger is not None),
             point.workgroup_size,
             counts,
             max_steps,

@@ -202,7 +202,7 @@ class Run(Masks, Reporter):
     def barrier(self, kind: str, m: Any, line: int) -> None:
         """Wait at `workgroupBarrier` or `storageBarrier`."""
         if self.cost is not None:
-            self.cost.barrier(line, m, self)
+            self.cost.barrier(line, m, self, kind)
         passed = None
         if m is not None:
             there = m.reshape(self.groups, self.width)
