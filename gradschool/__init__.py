@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gradschool.data import load_canvas_digits, load_digits, load_iris
     from gradschool.gpu import to_device
     from gradschool.notebook import check, kernel, show_kernel, start
+    from gradschool.trace import trace
 
 __version__ = "0.1.0"
 
@@ -22,6 +23,7 @@ _LAZY = {
     "kernel": "gradschool.notebook",
     "show_kernel": "gradschool.notebook",
     "to_device": "gradschool.gpu",
+    "trace": "gradschool.trace",
     "load_canvas_digits": "gradschool.data",
     "load_digits": "gradschool.data",
     "load_iris": "gradschool.data",
@@ -37,6 +39,7 @@ __all__ = [
     "show_kernel",
     "start",
     "to_device",
+    "trace",
 ]
 
 
