@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gradschool.data import load_canvas_digits, load_digits, load_iris
     from gradschool.gpu import to_device
     from gradschool.notebook import check, kernel, show_kernel, start
-    from gradschool.trace import trace
+    from gradschool.tracing import trace
 
 __version__ = "0.1.0"
 
@@ -23,7 +23,7 @@ _LAZY = {
     "kernel": "gradschool.notebook",
     "show_kernel": "gradschool.notebook",
     "to_device": "gradschool.gpu",
-    "trace": "gradschool.trace",
+    "trace": "gradschool.tracing",
     "load_canvas_digits": "gradschool.data",
     "load_digits": "gradschool.data",
     "load_iris": "gradschool.data",

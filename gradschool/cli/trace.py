@@ -34,13 +34,13 @@ def trace(
     """Watch a kernel run: what each line costs, who touches what, and where invocations race."""
     import json
 
-    from gradschool.trace.record import trace_file
+    from gradschool.tracing.record import trace_file
 
     shapes = dict(_shape(text) for text in shape or [])
     params = dict(_param(text) for text in param or [])
     result = trace_file(find_kernel(kernel), params=params, shapes=shapes)
     if html is not None:
-        from gradschool.trace.page import trace_page
+        from gradschool.tracing.page import trace_page
 
         html.write_text(trace_page(result.launch, result.story), encoding="utf-8")
     if as_json:

@@ -16,10 +16,10 @@ from gradschool.cli.main import build_app
 from gradschool.contract import load_contract
 from gradschool.errors import UsageError
 from gradschool.pack import find_pack
-from gradschool.trace.example import make_example
-from gradschool.trace.page import trace_page
-from gradschool.trace.record import trace_file
-from gradschool.trace.words import runs
+from gradschool.tracing.example import make_example
+from gradschool.tracing.page import trace_page
+from gradschool.tracing.record import trace_file
+from gradschool.tracing.words import runs
 
 SHADERS = Path(__file__).parents[2] / "shaders"
 ROW_SUM = SHADERS / "00_first_kernel" / "row_sum.wgsl"

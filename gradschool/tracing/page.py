@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradschool.notebook.theme import INK, LINE, MONO, PAPER, QUIET, SANS, SOFT
 from gradschool.notebook.wgsl_html import highlight
-from gradschool.trace.frames import Frame, Story
-from gradschool.trace.panels import variable_panels, workers_panel
-from gradschool.trace.words import (
+from gradschool.tracing.frames import Frame, Story
+from gradschool.tracing.panels import variable_panels, workers_panel
+from gradschool.tracing.words import (
     COLUMNS,
     frame_sentence,
     launch_sentence,
@@ -29,7 +29,7 @@ from gradschool.trace.words import (
 )
 
 if TYPE_CHECKING:
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.launch import Launch
 
 MOST_FRAMES = 600
 MOST_TOUCHES = 60_000
@@ -78,7 +78,7 @@ def trace_page(launch: Launch, story: Story) -> str:
 
 @cache
 def _player_script() -> str:
-    return files("gradschool.trace").joinpath("player.js").read_text(encoding="utf-8")
+    return files("gradschool.tracing").joinpath("player.js").read_text(encoding="utf-8")
 
 
 # What is shown.
@@ -209,7 +209,7 @@ def _listing(launch: Launch) -> str:
         for label, text in totals(launch)
     )
     return (
-        f'<div style="overflow:auto;max-height:420px;border-top:1px solid {LINE}">'
+        f'<div data-part="listing" style="position:relative;overflow:auto;max-height:420px;border-top:1px solid {LINE}">'
         f'<table style="border-collapse:collapse;font-family:{MONO};font-size:12px;line-height:1.4;width:100%;margin:0;'
         f'border:0"><thead><tr><th></th><th></th>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
         f'<div style="border-top:1px solid {LINE};padding:5px 12px;font-size:12px">{said}</div>'

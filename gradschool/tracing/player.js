@@ -94,6 +94,12 @@
       for (const [number, node] of lines) {
         node.style.background = number === frame.l ? "rgba(224, 163, 38, 0.25)" : node.dataset.back;
       }
+      // The listing scrolls in its own box; the notebook stays where it is.
+      const line = lines.get(frame.l);
+      const box = pick("listing");
+      if (line && (line.offsetTop < box.scrollTop || line.offsetTop > box.scrollTop + box.clientHeight - 40)) {
+        box.scrollTop = line.offsetTop - box.clientHeight / 2;
+      }
       bars.forEach((bar, n) => (bar.style.opacity = n === now ? 1 : 0.38));
       pick("count").textContent = `step ${now + 1} of ${data.frames.length}`;
       pick("said").textContent = frame.s;

@@ -15,7 +15,7 @@ from gradschool.wgsl.access_log import AccessLog, Wait
 from gradschool.wgsl.types import Array, Atomic, Mat, Struct, Vec
 
 if TYPE_CHECKING:
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.launch import Launch
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradschool.contract import ArraySpec, Contract, load_contract, parse_contract
 from gradschool.errors import GradschoolError, PackError, UsageError
-from gradschool.trace.example import Example, make_example
+from gradschool.tracing.example import Example, make_example
 
 MARGIN_WORDS = 67  # room past the end of every array, as graders leave it
 MAX_STEPS = 20_000

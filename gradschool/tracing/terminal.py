@@ -11,9 +11,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gradschool.trace.frames import Story
-from gradschool.trace.grid import make_grid
-from gradschool.trace.words import (
+from gradschool.tracing.frames import Story
+from gradschool.tracing.grid import make_grid
+from gradschool.tracing.words import (
     COLUMNS,
     frame_sentence,
     launch_sentence,
@@ -24,8 +24,8 @@ from gradschool.trace.words import (
 )
 
 if TYPE_CHECKING:
-    from gradschool.trace.grid import Grid
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.grid import Grid
+    from gradschool.tracing.launch import Launch
     from gradschool.wgsl import Finding
 
 MOST_STEPS = 18

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gradschool.trace.frames import Frame, RaceMark, Story
+from gradschool.tracing.frames import Frame, RaceMark, Story
 
 if TYPE_CHECKING:
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.launch import Launch
 
 _VERBS = {"read": "read", "write": "write", "atomic": "update"}
 

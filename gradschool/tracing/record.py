@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradschool.trace.frames import Story, make_story
-from gradschool.trace.launch import Launch, outputs_of, run_launch
+from gradschool.tracing.frames import Story, make_story
+from gradschool.tracing.launch import Launch, outputs_of, run_launch
 
 
 class Trace:
@@ -50,7 +50,7 @@ class Trace:
         """Print the trace to a rich console, by default the terminal."""
         from rich.console import Console
 
-        from gradschool.trace.terminal import print_trace
+        from gradschool.tracing.terminal import print_trace
 
         print_trace(self.launch, self.story, console or Console(highlight=False), variable)
 
@@ -88,7 +88,7 @@ class Trace:
         return f"<trace of {self.launch.filename}: {len(self.findings)} findings, {len(self.story.frames)} steps>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from gradschool.trace.page import trace_html
+        from gradschool.tracing.page import trace_html
 
         return {"text/html": trace_html(self.launch, self.story), "text/plain": str(self)}
 

@@ -83,7 +83,7 @@ def make_example(
         if spec.name not in given:
             given[spec.name] = _numbers(spec, complete, rng)
     # The contract itself judges what was given, in its own words.
-    checked = {name: asked[name] for name in asked} | {name: array.shape for name, array in given.items()}
+    checked = {name: array.shape for name, array in given.items()} | asked
     return Example(given, contract.infer_params(checked, complete))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradschool.trace.record import Trace, trace_file
+from gradschool.tracing.record import Trace, trace_file
 
 __all__ = ["Trace", "trace", "trace_file"]
 

@@ -6,10 +6,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gradschool.notebook.theme import INK, LINE, MONO, QUIET, SOFT
-from gradschool.trace.frames import Frame, Story, Touched
+from gradschool.tracing.frames import Frame, Story, Touched
 
 if TYPE_CHECKING:
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.launch import Launch
 
 MOST_ROWS = 40
 MOST_COLUMNS = 256

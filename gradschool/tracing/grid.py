@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradschool.errors import UsageError
-from gradschool.trace.frames import Frame, RaceMark, Story
+from gradschool.tracing.frames import Frame, RaceMark, Story
 
 if TYPE_CHECKING:
-    from gradschool.trace.launch import Launch
+    from gradschool.tracing.launch import Launch
 
 MOST_ROWS = 24
 _LETTERS = {"read": "r", "write": "w", "atomic": "a"}
@@ -151,7 +151,7 @@ def _digits(label: str, numbers: list[int]) -> list[tuple[str, list[str]]]:
     return [(label if k == size - 1 else "", [text[k] for text in texts]) for k in range(size)]
 
 
-def _window(things: list, size: int, must: object, also: object) -> tuple[list, int]:
+def _window(things: list[Any], size: int, must: Any, also: Any) -> tuple[list[Any], int]:
     """A stretch of `things` that holds what must be seen, and how many stay out."""
     if len(things) <= size:
         return things, 0
