@@ -15,6 +15,8 @@ BUILTIN_INPUTS = {
     "global_invocation_id": Vec(3, U32),
     "workgroup_id": Vec(3, U32),
     "num_workgroups": Vec(3, U32),
+    "subgroup_size": U32,
+    "subgroup_invocation_id": U32,
 }
 MAX_INVOCATIONS = 256
 MAX_WORKGROUP_BYTES = 16384
@@ -143,6 +145,8 @@ class EntryChecker(StatementChecker):
                 a,
                 ", ".join(BUILTIN_INPUTS),
             )
+        if word.startswith("subgroup") and "subgroups" not in self.unit.enables:
+            self.fail(f"{word} needs subgroups", a, "write `enable subgroups;` as the first line")
         if ty != BUILTIN_INPUTS[word]:
             self.fail(f"{word} is {BUILTIN_INPUTS[word]}, not {ty}", p)
         return word

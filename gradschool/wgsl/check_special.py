@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradschool.wgsl import ast, signatures
-from gradschool.wgsl.check_call import CallChecker
+from gradschool.wgsl import ast, signatures, subgroups
+from gradschool.wgsl.check_subgroup import SubgroupChecker
 from gradschool.wgsl.types import (
     U32,
     Array,
@@ -18,11 +18,11 @@ from gradschool.wgsl.types import (
 )
 
 
-class SpecialChecker(CallChecker):
+class SpecialChecker(SubgroupChecker):
     """Checks the built-in functions that signatures cannot describe."""
 
     def special(self, e: ast.Call, name: str) -> Type:
-        """Check an atomic, barrier, arrayLength, workgroupUniformLoad or bitcast."""
+        """Check an atomic, barrier, subgroup operation, arrayLength, workgroupUniformLoad or bitcast."""
         types = [self.value(a) for a in e.args]
         if name in signatures.BARRIERS:
             self._count(e, name, 0)
@@ -37,6 +37,8 @@ class SpecialChecker(CallChecker):
             return None  # type: ignore
         if name == "bitcast":
             return self._bitcast(e)
+        if name in subgroups.OPERATIONS:
+            return self.subgroup(e, name)
         if name == "arrayLength":
             self._count(e, name, 1)
             ptr = types[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradschool.wgsl import ast, operators
+from gradschool.wgsl import ast, operators, subgroups
 from gradschool.wgsl.check_expr import swizzle
 from gradschool.wgsl.check_special import bitcast_code
 from gradschool.wgsl.emit_refs import RefEmitter
@@ -113,6 +113,11 @@ class ExprEmitter(RefEmitter):
             return f"rt.uniform_value({loaded}, m)"
         if name in ("workgroupBarrier", "storageBarrier"):
             return f"rt.barrier('{name.removesuffix('Barrier')}', m, {self.line_of(e.pos)})"
+        if name in subgroups.OPERATIONS:
+            self.count_ops(e)
+            value, *extra = [self.ex(a) for a in e.args] or ["False"]
+            more = f", {extra[0]}" if extra else ""
+            return self.temp(f"rt.subgroup({name!r}, {value}, m, {self.line_of(e.pos)}{more})")
         self.count_ops(e)
         return f"b_{name}({', '.join(self.ex(a) for a in e.args)})"
 
@@ -192,7 +197,7 @@ def touches_memory(e: ast.Expr) -> bool:
         case ast.Member():
             return touches_memory(e.base) or isinstance(e.base.ty, (Ptr, Struct))
         case ast.Call():
-            if e.how == "function" or str(e.target).startswith(("atomic", "workgroup")):
+            if e.how == "function" or str(e.target).startswith(("atomic", "workgroup", "subgroup", "quad")):
                 return True
             return any(touches_memory(a) for a in e.args)
     return False

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradschool.wgsl.errors import Source
 
-HARD = frozenset(["race", "out-of-bounds-write", "divergent-barrier", "step-budget"])
+HARD = frozenset(["race", "out-of-bounds-write", "divergent-barrier", "divergent-subgroup", "step-budget"])
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Finding:
 
     Attributes:
         kind: `race`, `out-of-bounds-write`, `out-of-bounds-read`, `divergent-barrier`, `uninitialised-read`,
-            `atomic-order` or `step-budget`.
+            `atomic-order`, `divergent-subgroup`, `subgroup-read` or `step-budget`.
         line: Line where it happens.
         other_line: The other line of a race, else None.
         variable: Name of the variable, or an empty string.
@@ -183,6 +183,32 @@ class Reporter:
             )
 
         self.add("atomic-order", line, None, memory, make)
+
+    def report_subgroup(self, name: str, lane: int, away: int, line: int) -> None:
+        """Only part of a subgroup reaches an operation."""
+
+        def make() -> str:
+            return (
+                f"divergent subgroup: {self.describe_lane(lane)} reaches {name}() on {self.quote(line)}, but invocation "
+                f"{_triple(axis[away] for axis in self.local_ids)} of the same subgroup does not: it returned, left the loop "
+                "or took another branch. Browsers refuse such a kernel, and devices differ in what they compute: let every "
+                "invocation call it, and give those without data a value that changes nothing."
+            )
+
+        self.add("divergent-subgroup", line, None, None, make)
+
+    def report_move(self, name: str, lanes: np.ndarray, line: int) -> None:
+        """Lanes ask for the value of an invocation that is not there."""
+        lane = int(np.argmax(lanes))
+
+        def make() -> str:
+            return (
+                f"subgroup read: {self.describe_lane(lane)} asks {name}() on {self.quote(line)} for the value of an invocation "
+                "that is outside its subgroup or takes no part; what it gets differs by device. Compare the index with "
+                "subgroup_size, and use the result only where it is inside."
+            )
+
+        self.add("subgroup-read", line, None, None, make)
 
     def report_barrier(self, name: str, active: np.ndarray, line: int) -> None:
         """Only part of a workgroup reaches a barrier; `active` is the lanes of one workgroup that do, others that do not."""

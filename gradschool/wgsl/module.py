@@ -25,7 +25,7 @@ from gradschool.wgsl.errors import Source, WgslError
 from gradschool.wgsl.findings import Finding
 from gradschool.wgsl.parser import parse
 from gradschool.wgsl.program import Program
-from gradschool.wgsl.run import BufferIn, OutOfSteps, Run
+from gradschool.wgsl.run import SUBGROUP_SIZE, BufferIn, OutOfSteps, Run
 
 MAX_STEPS = 200_000
 MAX_WORKGROUPS = 65_535
@@ -85,6 +85,7 @@ class Module:
         detect: bool = True,
         cost: bool = False,
         log: bool = False,
+        subgroup_size: int = SUBGROUP_SIZE,
     ) -> RunResult:
         """Run an entry point.
 
@@ -95,6 +96,7 @@ class Module:
             max_steps: Loop iterations of a batch of workgroups after which the run is stopped with a finding.
             detect: Look for races, divergent barriers, uninitialised and out-of-bounds accesses.
             cost: Count memory traffic and arithmetic.
+            subgroup_size: Invocations of a subgroup: a power of two from 4 to 128.
             log: Count, and keep every access too: `cost` of the result is then an `AccessLog`.
 
         Returns:
@@ -111,6 +113,8 @@ class Module:
             )
         point = self.entry_points[entry]
         counts = (*workgroups, 1, 1, 1)[:3]
+        if subgroup_size not in (4, 8, 16, 32, 64, 128):
+            raise KernelError(f"a subgroup has 4, 8, 16, 32, 64 or 128 invocations, not {subgroup_size}")
         self._check_dispatch(point, counts)
         given = {k: b if isinstance(b, BufferIn) else BufferIn(_bytes(b)) for k, b in (buffers or {}).items()}
         for b in point.bindings:
@@ -123,6 +127,7 @@ class Module:
             max_steps,
             detect,
             ledger,
+            subgroup_size,
         )
         self._execute(run, given)
         result = self._result(run, point, given, ledger)
@@ -134,6 +139,7 @@ class Module:
                 max_steps,
                 False,
                 None,
+                subgroup_size,
             )
             again.backwards = True
             self._execute(again, given)

@@ -7,7 +7,7 @@ from gradschool.wgsl.errors import Source
 from gradschool.wgsl.lexer import tokenize
 from gradschool.wgsl.statements import StatementParser
 
-_KNOWN_EXTENSIONS = {"f16"}
+_KNOWN_EXTENSIONS = {"f16", "subgroups"}
 _NOT_COMPUTE = {"vertex": "vertex", "fragment": "fragment"}
 
 
@@ -37,7 +37,7 @@ class Parser(StatementParser):
                         raise self.source.error(
                             f"the interpreter does not know the extension {name.text}",
                             name.pos,
-                            "it knows f16; remove this line if the kernel does not need it",
+                            "it knows f16 and subgroups; remove this line if the kernel does not need it",
                         )
                     enables.add(name.text)
                     if not self.accept(","):

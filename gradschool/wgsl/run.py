@@ -13,10 +13,12 @@ from gradschool.wgsl.masks import Masks
 from gradschool.wgsl.memory import POISON, TRAP, Memory, PrivateMemory, WorkgroupMemory
 from gradschool.wgsl.program import Info, Program
 from gradschool.wgsl.races import RaceLog, Silent
+from gradschool.wgsl.subgroups import Subgroups
 
 # Lanes per batch: large enough that NumPy's cost per call vanishes, small enough for the cache.
 BATCH_LANES = 1 << 14
 MAX_PRIVATE_CELLS = 1 << 26
+SUBGROUP_SIZE = 32
 
 
 class OutOfSteps(Exception):
@@ -38,7 +40,7 @@ class BufferIn:
     undefined: bool = False
 
 
-class Run(Masks, Reporter):
+class Run(Masks, Reporter, Subgroups):
     """State of a run; generated code calls its methods."""
 
     def __init__(
@@ -49,6 +51,7 @@ class Run(Masks, Reporter):
         max_steps: int,
         detect: bool,
         cost: Any,
+        subgroup_size: int = SUBGROUP_SIZE,
     ) -> None:
         Reporter.__init__(self)
         self.program = program
@@ -57,6 +60,7 @@ class Run(Masks, Reporter):
         self.workgroups = workgroups
         self.detect = detect
         self.cost = cost
+        self.subgroup_size = subgroup_size
         self.max_steps = max_steps
         self.steps = 0
         self.total_steps = 0
@@ -184,7 +188,10 @@ class Run(Masks, Reporter):
             "global_invocation_id": tuple(globals_),
             "num_workgroups": tuple(np.uint32(n) for n in self.workgroups),
             "local_invocation_index": np.tile(index, self.groups) if width > 1 else np.uint32(0),
+            "subgroup_size": np.uint32(self.subgroup_size),
+            "subgroup_invocation_id": np.tile(index % np.uint32(self.subgroup_size), self.groups),
         }
+        self.subgroup_lanes()
 
     def tick(self, line: int) -> None:
         """Count an iteration of a loop or a call."""

@@ -6,6 +6,7 @@ component, `U`, `I` and `B` its shape with u32, i32 and bool; other words name t
 
 from __future__ import annotations
 
+from gradschool.wgsl import subgroups
 from gradschool.wgsl.types import (
     BOOL,
     F16,
@@ -90,7 +91,9 @@ ATOMICS = {
     "atomicCompareExchangeWeak": 2,
 }
 BARRIERS = frozenset(["workgroupBarrier", "storageBarrier", "textureBarrier"])
-SPECIAL = frozenset([*ATOMICS, *BARRIERS, "arrayLength", "workgroupUniformLoad", "bitcast"])
+SPECIAL = frozenset(
+    [*ATOMICS, *BARRIERS, *subgroups.OPERATIONS, "arrayLength", "workgroupUniformLoad", "bitcast"]
+)
 
 NAMED = {
     "u32": U32,

@@ -34,7 +34,9 @@ class Device:
         self.wgpu = wgpu
         adapter = wgpu.gpu.request_adapter_sync()
         self.has_f16 = "shader-f16" in adapter.features
-        self.device = adapter.request_device_sync(required_features=["shader-f16"] if self.has_f16 else [])
+        self.has_subgroups = "subgroup" in adapter.features
+        wanted = [f for f in ("shader-f16", "subgroup") if f in adapter.features]
+        self.device = adapter.request_device_sync(required_features=wanted)
 
     def run(
         self, source: str, module: Module, workgroups: tuple[int, ...], buffers: dict[int, np.ndarray]
