@@ -41,6 +41,17 @@ _HELP = (
 )
 
 
+_SUBGROUPS = re.compile(r"^[ \t]*enable[ \t]+subgroups[ \t]*;", re.MULTILINE)
+
+
+def accepted(source: str) -> str:
+    """Return the source without `enable subgroups;`: naga has the operations, and refuses that line.
+
+    Lines and columns stay where they are.
+    """
+    return _SUBGROUPS.sub(lambda found: " " * len(found[0]), source)
+
+
 def compile_error(text: str, filename: str) -> KernelCompileError:
     """Return the error for naga's message `text` about the kernel in `filename`."""
     lines = [line.rstrip() for line in text.splitlines()]

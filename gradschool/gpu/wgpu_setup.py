@@ -31,7 +31,7 @@ WEBGPU_LIMITS = {
     "max-uniform-buffer-binding-size": 65_536,
     "max-uniform-buffers-per-shader-stage": 12,
 }
-FEATURES = ("shader-f16",)
+FEATURES = ("shader-f16", "subgroup")
 
 _WORD = re.compile(r"\w+")
 

@@ -7,7 +7,7 @@ import pytest
 from gradschool.errors import KernelCompileError
 from gradschool.gpu.backend import Backend, Layout
 from gradschool.gpu.checked import CheckedKernel
-from gradschool.gpu.naga import compile_error
+from gradschool.gpu.naga import accepted, compile_error
 
 HEAD = "@group(0) @binding(0) var<storage, read_write> o: array<f32>;\n@compute @workgroup_size(64) fn main() {\n"
 LAYOUT: Layout = ((0, "read_write"),)
@@ -49,3 +49,8 @@ def test_a_binding_of_another_kind_is_refused_by_the_layout(wgpu_device: Backend
 def test_a_message_without_a_place_keeps_its_text() -> None:
     error = compile_error("Validation Error\n\nCaused by:\n  In wgpuDeviceX\n    something new\n", "k.wgsl")
     assert (error.message, error.line, error.help) == ("k.wgsl: something new", None, "")
+
+
+def test_the_line_that_enables_subgroups_is_blanked_and_nothing_moves():
+    source = "// a\n  enable subgroups;\nfn f() {}\n// enable subgroups;\n"
+    assert accepted(source) == "// a\n" + " " * 19 + "\nfn f() {}\n// enable subgroups;\n"
