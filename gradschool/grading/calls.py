@@ -117,5 +117,6 @@ def _same_arrays(one: np.ndarray, other: np.ndarray) -> bool:
     if not finite.any():
         return True
     relative = 1e-9 if one.dtype == np.float64 else 2e-5
-    scale = max(float(np.max(np.abs(a[finite]))), 1e-30)
+    # The smallest normal number: a sigmoid far to the left is tiny, and still not zero.
+    scale = max(float(np.max(np.abs(a[finite]))), float(np.finfo(one.dtype).tiny))
     return bool(np.max(np.abs(a[finite] - b[finite])) <= relative * scale)

@@ -51,6 +51,11 @@ def cube(x: Any) -> Any:
     return x * x * x
 
 
+def square_and_cache(x: Any) -> Any:
+    """The square and a cache beside it, as a forward returns them."""
+    return x * x, (x,)
+
+
 def total(x: Any) -> Any:
     """The sum of all entries."""
     return np.sum(x)
@@ -78,6 +83,7 @@ KNOWN: dict[str, Callable[..., Any]] = {
     "double": double,
     "zero": zero,
     "cube": cube,
+    "square_and_cache": square_and_cache,
     "total": total,
     "half_square_norm": half_square_norm,
     "cumulative_mean": cumulative_mean,
