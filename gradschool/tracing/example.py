@@ -33,6 +33,8 @@ _SIZES = {
     "size_h": 2,
     "size_w": 2,
 }
+# Pictures have four axes, so few of each.
+_PICTURES = {"n": 1, "c": 2, "c_in": 2, "c_out": 3}
 _NUMBERS = {"lr": 0.1, "eps": 1e-5, "beta1": 0.9, "beta2": 0.99, "rate": 0.25, "scale": 0.5}
 _COUNTS = {"seed": 7, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0}
 _LINE = 70  # one axis of data: more than a workgroup of 64
@@ -114,10 +116,11 @@ def _complete(contract: Contract, known: dict[str, float]) -> dict[str, float]:
     params = dict(known)
     # A size that follows from others is left for the end.
     free = [name for name in sizes if not _follows(name, contract)]
-    unnamed = [name for name in free if name not in _SIZES]
+    habits = _SIZES | (_PICTURES if {"h", "h_in"} & set(_size_names(contract)) else {})
+    unnamed = [name for name in free if name not in habits]
     habit = dict(zip(unnamed, _default_sizes(contract, len(unnamed)), strict=True))
     for name in free:
-        params[name] = _SIZES[name] if name in _SIZES else habit[name]
+        params[name] = habits[name] if name in habits else habit[name]
     for name, kind in contract.fields:
         if name not in params and name not in sizes:
             params[name] = (
