@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -261,8 +262,7 @@ def test_pooling_kernels_equal_numpy_and_torch(kernel, reference, rng, case, tie
 
 # The lesson runs in a process of its own, because it chooses the threads of NumPy before NumPy is loaded.
 RUN_THE_LESSON = """
-import json, runpy, matplotlib
-matplotlib.use("Agg")
+import json, runpy
 outcome = runpy.run_path("lesson.py")
 names = ["n_cnn", "n_mlp", "cnn_accuracies", "mlp_accuracies", "conv_gap", "loss_gap", "kernel_gaps"]
 told = {name: outcome[name] for name in names}
@@ -277,6 +277,7 @@ def test_the_lesson_runs_and_reaches_its_outcomes():
     run = subprocess.run(
         [sys.executable, "-c", RUN_THE_LESSON],
         cwd=STAGE.solutions,
+        env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
         check=False,
