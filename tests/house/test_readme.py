@@ -132,6 +132,10 @@ def watch(checkout: Path, command: str) -> None:
         process.wait(timeout=30)
 
 
+def trace(checkout: Path, command: str) -> None:
+    assert "transactions" in run(command, checkout)
+
+
 def grade(checkout: Path, command: str) -> None:
     shutil.copytree(checkout / "assignments/00_first_kernel", checkout / "submissions/ada/00_first_kernel")
     run(command, checkout)
@@ -170,6 +174,7 @@ RUNNERS: dict[str, Callable[[Path, str], None]] = {
     "jupyter lab assignments": jupyter_lab,
     "gradschool check 01_perceptron": check,
     "gradschool watch 01_perceptron": watch,
+    "gradschool trace shaders/00_first_kernel/row_sum.wgsl": trace,
     "gradschool grade submissions --out results": grade,
     "gradschool report results": report,
     "gradschool release --nbgrader course": nbgrader_course,
@@ -191,6 +196,11 @@ def wait_for(condition: Callable, seconds: float):
 
 def test_every_command_of_the_readme_has_a_test() -> None:
     assert set(COMMANDS) == set(RUNNERS)
+
+
+def test_the_readme_names_every_stage() -> None:
+    named = re.findall(r"^\| `(\d\d_\w+)` \|", README, re.MULTILINE)
+    assert named == sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
 
 
 def test_the_first_command_comes_within_fifteen_lines() -> None:
