@@ -81,9 +81,6 @@ def _player_script() -> str:
     return files("gradschool.tracing").joinpath("player.js").read_text(encoding="utf-8")
 
 
-# What is shown.
-
-
 def _shown(story: Story) -> tuple[list[Frame], int]:
     """Frames for the player, and the one to open with: the first race, else the first store."""
     frames, touches = [], 0
@@ -148,9 +145,6 @@ def _sentence(story: Story, frame: Frame) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-# The parts.
-
-
 def _head(launch: Launch) -> str:
     return (
         f'<div style="background:{SOFT};border-bottom:1px solid {LINE};padding:4px 12px">'
@@ -187,33 +181,38 @@ def _listing(launch: Launch) -> str:
     used = [k for k in range(len(COLUMNS)) if any(cells[k] for cells in rows.values())]
     hard = [f for f in launch.result.findings if f.hard]
     racing = {line for f in hard for line in (f.line, f.other_line) if line}
-    quiet = f"color:{QUIET};font-weight:400;text-align:right;padding:1px 8px;white-space:nowrap"
-    heads = "".join(
-        f'<th style="{quiet}" title="{escape(COLUMNS[k][2])}">{escape(COLUMNS[k][0])}</th>' for k in used
-    )
+    # Boxes, not a table: JupyterLab has a style of its own for tables in outputs.
+    wide = {k: max(len(COLUMNS[k][0]), *(len(cells[k]) for cells in rows.values())) + 2 for k in used}
+    digits = len(str(max(rows)))
+    heads = "".join(_number(COLUMNS[k][0], wide[k], COLUMNS[k][2]) for k in used)
     lines = launch.source.split("\n")
     body = []
     for number, cells in rows.items():
         back = "rgba(217,48,37,0.13)" if number in racing else ""
-        numbers = "".join(
-            f'<td style="text-align:right;padding:0 8px;white-space:nowrap">{cells[k]}</td>' for k in used
-        )
+        code = lines[number - 1]
         body.append(
-            f'<tr data-part="line" data-line="{number}" data-back="{back}" style="background:{back}">'
-            f'<td style="text-align:right;padding:0 8px;color:{QUIET};user-select:none">{number}</td>'
-            f'<td style="text-align:left;padding:0 8px;white-space:pre;width:100%">{highlight(lines[number - 1])}</td>'
-            f"{numbers}</tr>"
+            f'<div data-part="line" data-line="{number}" data-back="{back}" style="display:flex;padding:0 12px;'
+            f'background:{back}"><span style="flex:none;width:{digits}ch;margin-right:1.4em;text-align:right;'
+            f'color:{QUIET};opacity:0.7;user-select:none">{number}</span>'
+            f'<span title="{escape(code.strip())}" style="flex:1;min-width:12em;white-space:pre;overflow:hidden;'
+            f'text-overflow:ellipsis">{highlight(code) or " "}</span>{"".join(_number(cells[k], wide[k]) for k in used)}</div>'
         )
     said = "".join(
         f'<span style="margin-right:22px"><span style="color:{QUIET}">{escape(label)}</span> {escape(text)}</span>'
         for label, text in totals(launch)
     )
     return (
-        f'<div data-part="listing" style="position:relative;overflow:auto;max-height:420px;border-top:1px solid {LINE}">'
-        f'<table style="border-collapse:collapse;font-family:{MONO};font-size:12px;line-height:1.4;width:100%;margin:0;'
-        f'border:0"><thead><tr><th></th><th></th>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+        f'<div style="border-top:1px solid {LINE};font-family:{MONO};font-size:12px;line-height:1.4">'
+        f'<div style="display:flex;padding:2px 12px;color:{QUIET};overflow-y:hidden;scrollbar-gutter:stable"><span style="flex:1"></span>{heads}</div>'
+        '<div data-part="listing" style="position:relative;overflow-y:auto;scrollbar-gutter:stable;max-height:420px">'
+        f"{''.join(body)}</div></div>"
         f'<div style="border-top:1px solid {LINE};padding:5px 12px;font-size:12px">{said}</div>'
     )
+
+
+def _number(text: str, width: int, title: str = "") -> str:
+    named = f' title="{escape(title)}"' if title else ""
+    return f'<span{named} style="flex:none;width:{width}ch;text-align:right">{text}</span>'
 
 
 def _player(launch: Launch, story: Story, frames: list[Frame], start: int, group: int) -> str:
