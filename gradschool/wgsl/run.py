@@ -191,7 +191,7 @@ class Run(Masks, Reporter, Subgroups):
             "subgroup_size": np.uint32(self.subgroup_size),
             "subgroup_invocation_id": np.tile(index % np.uint32(self.subgroup_size), self.groups),
         }
-        self.subgroup_lanes()
+        self.team = None
 
     def tick(self, line: int) -> None:
         """Count an iteration of a loop or a call."""

@@ -53,6 +53,7 @@ class Subgroups:
     lane: np.ndarray
     subgroup_size: int
     detect: bool
+    team: Any = None  # lanes by subgroup; numbered on first use in a batch
 
     def report_subgroup(self, name: str, lane: int, away: int, line: int) -> None:
         """Only part of a subgroup takes part; the reporter provides it."""
@@ -62,20 +63,22 @@ class Subgroups:
         """Lanes ask for the value of an invocation that takes no part; the reporter provides it."""
         raise NotImplementedError
 
-    def subgroup_lanes(self) -> None:
+    def _number_lanes(self) -> None:
         """Number the lanes of a batch by subgroup: a row each, short rows filled up."""
         size = self.subgroup_size
         rows = -(-self.width // size)
         index = np.arange(rows * size)
         team = np.arange(self.groups)[:, None] * self.width + np.minimum(index, self.width - 1)
-        self._team = team.reshape(-1, size)
+        self.team = team.reshape(-1, size)
         self._there = np.tile(index < self.width, self.groups).reshape(-1, size)
         self._row = self.lane // self.width * rows + self.lane % self.width // size
         self._column = self.lane % self.width % size
 
     def subgroup(self, name: str, value: Any, m: Any, line: int, extra: Any = None) -> Any:
         """Result of an operation for every lane; `m` says which lanes take part."""
-        active = self._there if m is None else self._there & m[self._team]
+        if self.team is None:
+            self._number_lanes()
+        active = self._there if m is None else self._there & m[self.team]
         if m is not None and self.detect:
             self._check_together(name, active, line)
         if name == "subgroupElect":
@@ -87,12 +90,14 @@ class Subgroups:
             return self._ballot(full, active)
         if name in MOVES:
             return self._move(name, full, active, m, line, extra)
-        rows = full[..., self._team]
+        rows = full[..., self.team]
         op = REDUCTIONS.get(name) or SCANS[name]
         neutral = _neutral(name, full.dtype)
         rows = np.where(active, rows, neutral)
         if name in REDUCTIONS:
-            return op.reduce(rows, axis=-1, dtype=None if full.dtype.kind == "b" else full.dtype)[..., self._row]
+            return op.reduce(rows, axis=-1, dtype=None if full.dtype.kind == "b" else full.dtype)[
+                ..., self._row
+            ]
         sums = op.accumulate(rows, axis=-1, dtype=full.dtype)
         if "Exclusive" in name:
             sums = np.concatenate([np.full_like(sums[..., :1], neutral), sums[..., :-1]], axis=-1)
@@ -102,12 +107,12 @@ class Subgroups:
         split = active.any(axis=1) & (self._there & ~active).any(axis=1)
         if split.any():
             row = int(np.argmax(split))
-            here = int(self._team[row][np.argmax(active[row])])
-            away = int(self._team[row][np.argmax(self._there[row] & ~active[row])])
+            here = int(self.team[row][np.argmax(active[row])])
+            away = int(self.team[row][np.argmax(self._there[row] & ~active[row])])
             self.report_subgroup(name, here, away, line)
 
     def _ballot(self, value: np.ndarray, active: np.ndarray) -> np.ndarray:
-        votes = value[self._team] & active
+        votes = value[self.team] & active
         words = np.zeros((4, len(votes)), np.uint32)
         for k in range(self.subgroup_size):
             words[k // 32] |= votes[:, k].astype(np.uint32) << np.uint32(k % 32)
@@ -122,7 +127,7 @@ class Subgroups:
             lost = ~known if m is None else ~known & m
             if lost.any():
                 self.report_move(name, lost, line)
-        return value[..., self._team[self._row, source]]
+        return value[..., self.team[self._row, source]]
 
     def _source(self, name: str, active: np.ndarray, extra: Any) -> np.ndarray:
         """Which invocation of its subgroup each lane takes the value of."""
