@@ -66,7 +66,9 @@ class WgpuBackend:
     def _compile(self, kernel: CheckedKernel, layout: Layout) -> Program:
         group_layout, pipeline_layout = self._layout(layout)
         try:
-            module = self._device.create_shader_module(label=kernel.filename, code=naga.accepted(kernel.source))
+            module = self._device.create_shader_module(
+                label=kernel.filename, code=naga.accepted(kernel.source)
+            )
             pipeline = self._device.create_compute_pipeline(
                 label=kernel.filename,
                 layout=pipeline_layout,

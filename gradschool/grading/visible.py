@@ -277,7 +277,9 @@ class FolderContracts(dict[str, Contract]):
         if text is None:
             raise KernelError(f"{key} is missing.", help="Copy it from the released assignment.")
         if not text.strip():
-            raise KernelError(f"{key} is empty.", help="Copy it from the released assignment and start there.")
+            raise KernelError(
+                f"{key} is empty.", help="Copy it from the released assignment and start there."
+            )
         try:
             return parse_contract(text, key)
         except GradschoolError as error:
