@@ -75,4 +75,4 @@ def test_a_folder_of_assignments_is_found(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_missing_extra_comes_with_its_command(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "EXTRAS", {"lab": ("no_such_package",)})
     _, text = run(app)
-    assert 'pip install "gradschool[lab]"' in text
+    assert 'pip install -e ".[lab]"' in text
