@@ -31,9 +31,12 @@ def watch(
 
     place = find_target(target, folder)
     typer.echo(f"Watching {place.folder}. Save a kernel or the notebook; stop with ctrl-C.")
-    print_checks(run_checks(place.folder, place.exercises), place.folder.name)
-    for changes in changes_in(place.folder, raise_interrupt=False):
-        touched = exercises_touched(place, {Path(path) for _, path in changes})
+    # The first turn comes from the running watcher, so a save during the first check is not lost.
+    first = True
+    for changes in changes_in(place.folder, raise_interrupt=False, yield_on_timeout=True, rust_timeout=200):
+        saved = {Path(path) for _, path in changes}
+        touched = place.exercises if first else exercises_touched(place, saved)
+        first = False
         if not touched:
             continue
         try:

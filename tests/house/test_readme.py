@@ -122,7 +122,6 @@ def watch(checkout: Path, command: str) -> None:
         )  # fmt: skip
     try:
         wait_for(lambda: "sgd_step.wgsl is not written yet" in log.read_text(), 120)
-        time.sleep(1)  # the watcher starts after its first report
         kernel = checkout / "assignments/01_perceptron/sgd_step.wgsl"
         reference = (ROOT / "shaders/01_perceptron/sgd_step.wgsl").read_text(encoding="utf-8")
         kernel.write_text(reference, encoding="utf-8")
