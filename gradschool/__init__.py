@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradschool.data import load_canvas_digits, load_digits, load_iris
-    from gradschool.gpu import to_device
+    from gradschool.gpu import device_log, to_device
     from gradschool.notebook import check, kernel, show_kernel, start
     from gradschool.tracing import trace
 
@@ -23,6 +23,7 @@ _LAZY = {
     "kernel": "gradschool.notebook",
     "show_kernel": "gradschool.notebook",
     "to_device": "gradschool.gpu",
+    "device_log": "gradschool.gpu",
     "trace": "gradschool.tracing",
     "load_canvas_digits": "gradschool.data",
     "load_digits": "gradschool.data",
@@ -32,6 +33,7 @@ _LAZY = {
 __all__ = [
     "__version__",
     "check",
+    "device_log",
     "kernel",
     "load_canvas_digits",
     "load_digits",

@@ -9,6 +9,7 @@ import numpy as np
 from gradschool.errors import KernelError
 from gradschool.gpu.backend import Backend, Buffer
 from gradschool.gpu.device import default_backend
+from gradschool.gpu.device_log import note
 
 DTYPES = ("float32", "int32", "uint32", "float16")
 
@@ -56,6 +57,7 @@ class DeviceArray:
             DeviceError: It was freed.
         """
         (data,) = self.backend.read([self.buffer])
+        note("download", f"{self.shape} {self.dtype}")
         return data.view(self.dtype).reshape(self.shape)
 
     def reshape(self, *shape: int) -> DeviceArray:
@@ -107,8 +109,12 @@ def _resolve(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     return tuple(size // known if n == -1 and known else n for n in shape)
 
 
-def to_device(array: np.ndarray | DeviceArray) -> DeviceArray:
+def to_device(array: np.ndarray | DeviceArray, *, backend: Backend | None = None) -> DeviceArray:
     """Copy a NumPy array to the device that kernels run on.
+
+    Args:
+        array: A copy of it is made; a `DeviceArray` is returned as it is.
+        backend: Another device than this process's own.
 
     Raises:
         KernelError: Its dtype has no counterpart in WGSL.
@@ -124,4 +130,5 @@ def to_device(array: np.ndarray | DeviceArray) -> DeviceArray:
         )
     shape = array.shape
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return DeviceArray(default_backend().create(data.nbytes, data), shape, array.dtype)
+    note("upload", f"{shape} {array.dtype}")
+    return DeviceArray((backend or default_backend()).create(data.nbytes, data), shape, array.dtype)

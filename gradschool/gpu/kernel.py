@@ -15,6 +15,7 @@ from gradschool.gpu.arrays import DeviceArray
 from gradschool.gpu.backend import Backend, BindingKind, Buffer, Layout
 from gradschool.gpu.checked import check_bindings, check_kernel, decode_source
 from gradschool.gpu.device import default_backend
+from gradschool.gpu.device_log import note
 
 
 def load_kernel(path: str | Path, *, contract: Contract | None = None) -> Kernel:
@@ -53,12 +54,16 @@ class Kernel:
         source: WGSL text, opening with its contract.
         filename: What messages call it.
         contract: Use this contract in place of the one in `source`.
+        backend: Where it runs when no argument is on a device yet; default this process's own.
     """
 
-    def __init__(self, source: str, filename: str, contract: Contract | None = None) -> None:
+    def __init__(
+        self, source: str, filename: str, contract: Contract | None = None, backend: Backend | None = None
+    ) -> None:
         self.source = source
         self.filename = filename
         self.contract = contract or _read_contract(source, filename)
+        self._default = backend
 
     @property
     def workgroup_size(self) -> tuple[int, int, int]:
@@ -96,6 +101,19 @@ class Kernel:
                 f"{self.contract.name} takes its arrays by name.",
                 help=f"Write {self.contract.name}({wanted}).",
             )
+        outputs = self.launch(values)
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def launch(self, values: Mapping[str, Any], *, on_device: bool = False) -> dict[str, Any]:
+        """Launch the kernel and return every output by name.
+
+        Args:
+            values: Arrays and params, as in a call.
+            on_device: Leave the outputs on the device even when no input was there.
+
+        Raises:
+            KernelError: An argument does not fit the contract, or the kernel failed.
+        """
         arrays, given = self._split(values)
         shapes = {name: array.shape for name, array in arrays.items()}
         params = self.contract.infer_params(shapes, given)
@@ -108,11 +126,12 @@ class Kernel:
         launch = _Launch(backend, self.contract, params)
         try:
             launch.bind(arrays)
+            note("launch", self.filename)
             backend.dispatch(program, launch.buffers, workgroups)
-            outputs = launch.outputs(on_device=any(isinstance(a, DeviceArray) for a in arrays.values()))
+            stay = on_device or any(isinstance(a, DeviceArray) for a in arrays.values())
+            return launch.outputs(on_device=stay)
         finally:
             launch.release()
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def _split(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
         """Tell arrays from params, and check both."""
@@ -152,7 +171,7 @@ class Kernel:
                 f"{self.contract.name}: its arrays live on different devices.",
                 help="Make them all with gradschool.to_device in the same session.",
             )
-        return next(iter(backends.values())) if backends else default_backend()
+        return next(iter(backends.values())) if backends else self._default or default_backend()
 
 
 class _Launch:
@@ -179,6 +198,7 @@ class _Launch:
                 if spec.role == "inout":
                     self._kept[spec.name] = array
             elif array is not None:
+                note("upload", f"{array.shape} {array.dtype}")
                 self.buffers[spec.binding] = self._make(array.nbytes, array.reshape(-1).view(np.uint8))
             else:
                 self.buffers[spec.binding] = self._make(self._n_bytes(spec))
@@ -217,6 +237,7 @@ class _Launch:
         raw = self._backend.read([self.buffers[spec.binding] for spec in specs])
         for spec, data in zip(specs, raw, strict=True):
             found[spec.name] = data.view(spec.numpy_dtype).reshape(spec.shape(self._params))
+            note("download", f"{found[spec.name].shape} {spec.numpy_dtype}")
         return found
 
     def _keep(self, spec: ArraySpec) -> DeviceArray:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradschool.errors import CallFailed, SubmissionError
+from gradschool.gpu.device_log import DeviceLog
 from gradschool.grading.arguments import snapshot
 from gradschool.grading.calls import Call, Evidence
 from gradschool.grading.expect import Mismatch, describe
@@ -31,6 +32,11 @@ class Answer(Protocol):
     @property
     def changed(self) -> tuple[int | str, ...]:
         """Positions and keywords of the arguments that the call changed."""
+        ...
+
+    @property
+    def device_log(self) -> DeviceLog:
+        """What the call took to the device and back."""
         ...
 
 
@@ -59,6 +65,8 @@ class Submission:
         self._signatures = signatures
         self._exercise = exercise
         self._evidence = evidence
+        self.device_log = DeviceLog()
+        """What the last call took to the device and back."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -76,11 +84,13 @@ class Submission:
         call = Call(name, snapshot(args), snapshot(kwargs))
         self._link_cache(call, args, kwargs)
         self._evidence.calls.append(call)
+        self.device_log = DeviceLog()
         try:
             answer = self._backend.call(name, args, kwargs)
         except SubmissionError as error:
             call.raised = error.exception_type if isinstance(error, CallFailed) else type(error).__name__
             raise
+        self.device_log = answer.device_log
         call.value = answer.value
         call.changed = tuple(answer.changed)
         self._check_count(name, answer.value)

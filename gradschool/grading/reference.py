@@ -10,7 +10,9 @@ import ast
 import types
 from collections.abc import Iterable, Mapping
 
+import gradschool
 from gradschool.errors import PackError
+from gradschool.grading.kernel_desk import CourseDevice, course_kernels
 from gradschool.lesson_file import Cell
 from gradschool.pack import Stage
 
@@ -40,6 +42,9 @@ def load_reference(stage: Stage, replace: Mapping[str, str] | None = None) -> Re
         source = replace.get(cell.exercise or "", cell.source)
         try:
             exec(_compile(source, stage, cell), module.__dict__)
+            if module.__dict__.get("gs") is gradschool:
+                # The lesson's functions launch the course's kernels, wherever this process runs.
+                module.__dict__["gs"] = CourseDevice(course_kernels(stage.shaders))
         except Exception as error:
             raise PackError(
                 f"{stage.lesson}:{cell.line}: the cell raises {type(error).__name__}: {error}."

@@ -13,10 +13,12 @@ from typing import Any, Self
 import msgspec
 
 from gradschool.errors import CallTimeout, KernelError, SandboxError, SubmissionError, WorkerDied
+from gradschool.gpu.worker_backend import WorkerBackend
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.bench import StageBench
 from gradschool.grading.calls import Evidence
 from gradschool.grading.host import CaseResult
+from gradschool.grading.kernel_desk import KernelDesk, course_kernels
 from gradschool.grading.options import GradeOptions
 from gradschool.grading.plugin import Bench
 from gradschool.grading.probe import KernelBench, KernelProbe
@@ -57,6 +59,8 @@ class GradingSession:
             hidden=[pack.root / name for name in CONTENT_FOLDERS],
         )
         self._gpu = GpuWorker(device=self.options.device)
+        # The course's own kernels never run where a learner's do.
+        self._course = GpuWorker(device="interpreter")
 
     def _require_sandbox(self) -> SandboxRecord:
         found = capabilities()
@@ -81,6 +85,7 @@ class GradingSession:
         for bench in self._benches.values():
             bench.close()
         self._gpu.close()
+        self._course.close()
         self._zygote.close()
 
     def bench(self, stage_id: str) -> StageBench:
@@ -116,7 +121,7 @@ class GradingSession:
         self._faults.clear()
         with contextlib.ExitStack() as stack:
             needs_functions = not only or any(not name.endswith(".wgsl") for name in only)
-            functions = self._functions(stack, files, problems) if needs_functions else None
+            functions = self._functions(stack, stage, files, problems) if needs_functions else None
             probe = self._probe_factory(stage, files)
             bench.plugin.bench = Bench(
                 functions=functions,
@@ -156,11 +161,14 @@ class GradingSession:
         )
 
     def _functions(
-        self, stack: contextlib.ExitStack, files: SubmissionFiles, problems: list[str]
+        self, stack: contextlib.ExitStack, stage: Stage, files: SubmissionFiles, problems: list[str]
     ) -> WorkerFunctions | None:
         if files.cells is None:
             return None
         worker = stack.enter_context(self._zygote.spawn())
+        worker.desk = KernelDesk(
+            course_kernels(stage.shaders), lambda: WorkerBackend(self._course.info, self._course.run)
+        )
         functions = WorkerFunctions(worker, self.options.call_timeout_s)
         cells = [CellSource(cell.index, cell.id, cell.role, cell.source) for cell in files.cells]
         try:

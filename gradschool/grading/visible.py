@@ -27,6 +27,7 @@ from gradschool.errors import (
     SubmissionError,
     UsageError,
 )
+from gradschool.gpu.device_log import DeviceLog, device_log
 from gradschool.grading.arguments import changed_arguments, resolve_functions, snapshot
 from gradschool.grading.calls import Evidence
 from gradschool.grading.host import Host, mark_value, split_name
@@ -149,6 +150,7 @@ class NamespaceAnswer:
 
     value: Any
     changed: tuple[int | str, ...]
+    device_log: DeviceLog
 
 
 class NamespaceFunctions:
@@ -168,8 +170,9 @@ class NamespaceFunctions:
         named = resolve_functions(dict(kwargs), self._namespace.get)
         before, named_before = snapshot(args), snapshot(named)
         try:
-            value = function(*args, **named)
-            return NamespaceAnswer(value, changed_arguments(before, named_before, args, named))
+            with device_log() as log:
+                value = function(*args, **named)
+            return NamespaceAnswer(value, changed_arguments(before, named_before, args, named), log)
         except NotImplementedError as error:
             raise NotWritten(
                 f"{name} is not written yet.", help="Replace the `raise NotImplementedError` line."
@@ -199,6 +202,8 @@ def _cells(folder: Path) -> list[SourceCell]:
 
 
 def _worker_functions(folder: Path, stack: contextlib.ExitStack) -> FunctionBackend:
+    from gradschool.gpu.worker_backend import WorkerBackend
+    from gradschool.grading.kernel_desk import KernelDesk, learners_kernels
     from gradschool.grading.session import WorkerFunctions
     from gradschool.sandbox import CellSource
 
@@ -210,6 +215,9 @@ def _worker_functions(folder: Path, stack: contextlib.ExitStack) -> FunctionBack
     if cells is None:
         raise UsageError(problems[0])
     worker = stack.enter_context(_zygote().spawn())
+    worker.desk = KernelDesk(
+        learners_kernels(folder), lambda: WorkerBackend(gpu_worker().info, gpu_worker().run)
+    )
     functions = WorkerFunctions(worker, CALL_TIMEOUT_S)
     try:
         worker.load([CellSource(cell.index, cell.id, cell.role, cell.source) for cell in cells])

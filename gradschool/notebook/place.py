@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradschool.errors import UsageError
+from gradschool.pack import STAGE_ID
 
 ENVIRONMENT = "GRADSCHOOL_STAGE_FOLDER"
 
@@ -32,12 +33,14 @@ class Place:
     def kernel(self, name: str) -> Path:
         """Return the path of the kernel file `name`; the ending `.wgsl` may be left out.
 
+        A kernel of another stage is found too, when that stage's folder lies beside this one.
+
         Raises:
             UsageError: There is no such file.
         """
         filename = name if name.endswith(".wgsl") else f"{name}.wgsl"
-        path = self.kernels / filename
-        if path.parent != self.kernels or not path.is_file():
+        path = find_kernel(self.kernels, filename)
+        if path is None:
             here = sorted(found.name for found in self.kernels.glob("*.wgsl"))
             close = difflib.get_close_matches(filename, here, n=1)
             raise UsageError(
@@ -45,6 +48,16 @@ class Place:
                 help=f"Did you mean {close[0]}?" if close else f"Kernels here: {', '.join(here) or 'none'}.",
             )
         return path
+
+
+def find_kernel(folder: Path, filename: str) -> Path | None:
+    """Return the kernel `filename` of a stage's `folder`, or of another stage whose folder lies beside it."""
+    if Path(filename).name != filename:
+        return None
+    if (folder / filename).is_file():
+        return folder / filename
+    beside = (path for path in sorted(folder.parent.glob(f"*/{filename}")) if path.is_file())
+    return next((path for path in beside if STAGE_ID.fullmatch(path.parent.name)), None)
 
 
 def find_place(stage: str, namespace: Mapping[str, Any]) -> Place:

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from gradschool.errors import BadOutput, SandboxError, WireError
+from gradschool.gpu.device_log import DeviceLog
 from gradschool.sandbox import explain, messages
+from gradschool.sandbox.answers import CallResult, Desk
 from gradschool.sandbox.limits import Limits
 from gradschool.sandbox.loading import CellReport, CellSource, Loader, LoadReport
 from gradschool.sandbox.process import ForkedProcess, WarmParent, WorkerProcess, start_fresh
@@ -30,28 +32,6 @@ from gradschool.sandbox.wire import MAX_PAYLOAD_BYTES, Channel, Protocol
 
 _ANSWER_SLACK_S = 0.25
 _PROTOCOL = Protocol[messages.FromWorker](messages.FromWorker)
-
-
-class CallResult(msgspec.Struct, frozen=True):
-    """What one call gave.
-
-    Attributes:
-        value: Plain data: arrays, numbers, strings, None and containers of them.
-        inputs_after: The positional arguments as the function left them.
-        changed: Positions and keywords of the arguments it changed.
-        stdout: The start of what it printed.
-        warnings: `Category: text`, each once.
-        attempts: What it tried that the sandbox refused.
-        seconds: Time spent in it.
-    """
-
-    value: Any
-    inputs_after: tuple[Any, ...]
-    changed: tuple[int | str, ...] = ()
-    stdout: str = ""
-    warnings: tuple[str, ...] = ()
-    attempts: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 class Worker:
@@ -70,6 +50,7 @@ class Worker:
         self._call_id = 0
         self.report = LoadReport((), ())
         self.attempts: dict[str, None] = {}
+        self.desk: Desk | None = None
         self.n_restarts = -1
         self.peak_memory_bytes = 0
 
@@ -202,9 +183,19 @@ class Worker:
     ) -> tuple[messages.FromWorker, list[np.ndarray]]:
         assert self._channel is not None
         assert self._process is not None
+        deadline = monotonic() + timeout_s + _ANSWER_SLACK_S
+        if self.desk is not None:
+            self.desk.begin()
         try:
             self._channel.send(order, arrays, timeout_s + _ANSWER_SLACK_S)
-            return self._channel.receive(timeout_s + _ANSWER_SLACK_S)
+            while True:
+                answer, returned = self._channel.receive(max(0.0, deadline - monotonic()))
+                if not isinstance(answer, messages.DeviceRequest):
+                    return answer, returned
+                started = monotonic()
+                self._channel.send(*self._serve(answer, returned), timeout_s)
+                # The grader's own work is not the learner's time; the desk bounds it.
+                deadline += monotonic() - started
         except WireTimeout:
             self.close()
             raise explain.timeout(name, timeout_s) from None
@@ -212,6 +203,13 @@ class Worker:
             ending = self._process.kill()
             self.close()
             raise explain.died(name, ending, error) from None
+
+    def _serve(
+        self, request: messages.DeviceRequest, arrays: list[np.ndarray]
+    ) -> tuple[messages.OnDevice | messages.NotOnDevice, list[np.ndarray]]:
+        if self.desk is None:
+            return messages.NotOnDevice("No kernel can be launched here.", ""), []
+        return self.desk.serve(request, arrays)
 
     def _result(
         self, name: str, answer: messages.Returned, arrays: list[np.ndarray], args: tuple[Any, ...]
@@ -227,8 +225,9 @@ class Worker:
             raise self._broken(name, str(error)) from None
         side = answer.side
         keys = tuple(change.key for change in answer.changed)
+        log = self.desk.log if self.desk is not None else DeviceLog()
         return CallResult(
-            value, tuple(after), keys, _printed(side), side.warnings, side.attempts, side.seconds
+            value, tuple(after), keys, _printed(side), side.warnings, side.attempts, side.seconds, log
         )
 
     def _note(self, side: messages.Side) -> None:

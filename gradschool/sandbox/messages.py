@@ -175,5 +175,42 @@ class Refused(Message, frozen=True):
     side: Side
 
 
-ToWorker = RunCell | RunCall | ListFunctions
-FromWorker = Ready | Failed | CellDone | Functions | Returned | Raised | Missing | Refused
+class Upload(Message, frozen=True):
+    """From a worker, inside a call: keep the array of this frame on the device."""
+
+
+class LaunchKernel(Message, frozen=True):
+    """From a worker, inside a call: run a kernel.
+
+    Attributes:
+        arrays: Handle and shape of each array by the name of its binding.
+        params: Numbers by the name of their field.
+    """
+
+    file: _Name
+    arrays: dict[_Name, tuple[int, Annotated[list[int], msgspec.Meta(max_length=8)]]]
+    params: dict[_Name, int | float]
+
+
+class Download(Message, frozen=True):
+    """From a worker, inside a call: copy an array back."""
+
+    handle: int
+
+
+class OnDevice(Message, frozen=True):
+    """To a worker: it is done; name, handle, shape and dtype of each array that is now on the device."""
+
+    arrays: list[tuple[str, int, list[int], str]]
+
+
+class NotOnDevice(Message, frozen=True):
+    """To a worker: it could not be done; raise this."""
+
+    message: str
+    help: str
+
+
+DeviceRequest = Upload | LaunchKernel | Download
+ToWorker = RunCell | RunCall | ListFunctions | OnDevice | NotOnDevice
+FromWorker = Ready | Failed | CellDone | Functions | Returned | Raised | Missing | Refused | DeviceRequest

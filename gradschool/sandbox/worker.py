@@ -31,10 +31,11 @@ from gradschool.sandbox.messages import (
     ToWorker,
 )
 from gradschool.sandbox.readable import readable_prefixes
+from gradschool.sandbox.remote_kernels import RemoteDevice, RemoteKernel
 from gradschool.sandbox.stream import Stream
 from gradschool.sandbox.wire import Channel, Protocol
 
-_HARMLESS = ("start", "check", "kernel", "show_kernel", "hint", "to_device", "display")
+_HARMLESS = ("start", "check", "show_kernel", "hint", "display")
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
         self._module = types.ModuleType("__main__")
         self._namespace = self._module.__dict__
         self._caller = Caller(self._namespace, Capture(self._attempts))
+        self._device = RemoteDevice(channel)
 
     def prepare(self) -> None:
         """Make this process look like a fresh notebook."""
@@ -59,6 +61,7 @@ class Worker:
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002
         inert.install([*_HARMLESS, *_notebook_names()])
+        gradschool.__dict__.update(kernel=self._device.kernel, to_device=self._device.to_device)
         self._namespace["display"] = self._namespace["get_ipython"] = inert.Inert()
         # The course's own folder is on the path of an editable install; nothing there is for students.
         sys.path[:] = [entry for entry in sys.path if entry.startswith(readable_prefixes())]
@@ -74,14 +77,18 @@ class Worker:
             if isinstance(order, RunCell):
                 self._channel.send(self._run_cell(order))
             elif isinstance(order, RunCall):
+                self._device.in_call = True
                 self._caller.answer(self._channel, order, arrays)
+                self._device.in_call = False
             elif isinstance(order, ListFunctions):
                 self._channel.send(Functions(self._functions()))
 
     def _functions(self) -> tuple[str, ...]:
         own = (name for name in self._namespace if isinstance(name, str) and not name.startswith("__"))
         short = (name for name in own if len(name) <= 200 and callable(self._namespace[name]))
-        return tuple(name for name in short if type(self._namespace[name]) is not inert.Inert)[:5_000]
+        return tuple(
+            name for name in short if type(self._namespace[name]) not in (inert.Inert, RemoteKernel)
+        )[:5_000]
 
     def _run_cell(self, order: RunCell) -> CellDone:
         capture = Capture(self._attempts)

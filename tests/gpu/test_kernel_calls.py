@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gradschool.errors import KernelCompileError, KernelError, KernelLimitError
+from gradschool.gpu import device_log, to_device
 from gradschool.gpu.backend import Backend
 from gradschool.gpu.kernel import Kernel, load_kernel, pack_params, workgroup_size
 
@@ -203,3 +204,13 @@ def test_too_many_workgroups_are_refused(on_backend: Backend, step: Kernel) -> N
     rows = np.ones((65_536, 1), np.float32)
     with pytest.raises(KernelError, match="65535"):
         step(w=rows, grad=rows, lr=1)
+
+
+def test_a_log_tells_what_went_to_the_device_and_back(on_backend: Backend, scale: Kernel) -> None:
+    kernel, x = scale, ramp(5)
+    with device_log() as log:
+        kernel(x=kernel(x=to_device(x), alpha=2.0), alpha=2.0).numpy()
+        assert (log.launches, log.n_returns) == (["scale.wgsl"] * 2, 0)
+        kernel(x=x, alpha=1.0)
+    kernel(x=x, alpha=1.0)
+    assert (len(log.launches), log.n_uploads, log.n_downloads, log.n_returns) == (3, 2, 2, 1)

@@ -171,3 +171,18 @@ def children() -> set[int]:
     for path in Path("/proc/self/task").glob("*/children"):
         found |= {int(word) for word in path.read_text().split()}
     return found
+
+
+def test_a_function_that_launches_kernels_is_judged_with_the_courses_kernels(
+    session: GradingSession, submit
+) -> None:
+    source = """
+def double(x):
+    if np.size(x) == 0:
+        raise ValueError("x is empty")
+    scale = gs.kernel("scale_shift.wgsl")
+    return scale(x=np.asarray(x, np.float32).reshape(-1), alpha=2.0, beta=0.0).reshape(np.shape(x)).astype(float)
+"""
+    record = session.grade("dora", "00_tiny", submit("dora", {"double": source}, kernel="// broken"))
+    assert exercise(record, "double").score == exercise(record, "double").max_score
+    assert exercise(record, "scale_shift.wgsl").score == 0

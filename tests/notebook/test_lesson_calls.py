@@ -185,3 +185,17 @@ def test_show_kernel_numbers_the_lines(stage_folder: Path, capsys: pytest.Captur
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "scale_shift.wgsl"
     assert lines[1] == " 1 | // scale_shift: out[i] = alpha * x[i] + beta"
+
+
+def test_a_kernel_of_another_stage_is_found_beside_this_one(stage_folder: Path) -> None:
+    other = stage_folder.parent / "01_other"
+    other.mkdir()
+    (other / "negate.wgsl").write_text("// written")
+    (stage_folder.parent / "notes").mkdir()
+    (stage_folder.parent / "notes" / "stray.wgsl").write_text("// written")
+    place = find_place("00_tiny", {})
+    assert place.kernel("negate").parent.name == "01_other"
+    assert place.kernel("scale_shift.wgsl").parent == place.folder
+    for stray in ("stray.wgsl", "../01_other/negate.wgsl"):
+        with pytest.raises(UsageError, match="There is no kernel"):
+            place.kernel(stray)
