@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradschool.grading import expect_close, tolerance
+from gradschool.grading import expect_at_most, expect_close, tolerance
 
 # (n_rows, n_inner, n_cols): one, then odd and coprime sizes on both sides of tiles of 8 and 16, and many tiles long.
 CASES = [
@@ -59,3 +59,21 @@ def test_matmul_tiled_kernel_is_exact_on_whole_numbers(kernel, rng, case):
 def test_matmul_tiled_kernel_is_safe(kernel, rng, case):
     n_rows, n_inner, n_cols = case
     kernel.safety("matmul_tiled.wgsl", a=normal(rng, n_rows, n_inner), b=normal(rng, n_inner, n_cols))
+
+
+@pytest.mark.exercise("matmul_tiled.wgsl")
+@pytest.mark.points(2)
+@pytest.mark.parametrize("case", [(48, 64, 32), (32, 48, 80)], ids=str)
+def test_matmul_tiled_kernel_loads_each_number_once_per_tile(kernel, rng, case):
+    n_rows, n_inner, n_cols = case
+    a, b = normal(rng, n_rows, n_inner), normal(rng, n_inner, n_cols)
+    got, cost = kernel.cost("matmul_tiled.wgsl", a=a, b=b)
+    wide_a, wide_b = wide(a, b)
+    expect_close(got, wide_a @ wide_b, tolerance.matmul(wide_a, wide_b), what="out")
+    # Without tiles each product loads two numbers. Tiles of 8 bring it down to an eighth, tiles of 16 to a sixteenth.
+    expect_at_most(
+        cost.load_bytes,
+        2 * 4 * n_rows * n_inner * n_cols / 4,
+        "bytes loaded from a and b",
+        help="Each number of a tile is loaded once, into workgroup memory, and used by the whole workgroup.",
+    )

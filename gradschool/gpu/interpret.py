@@ -29,6 +29,7 @@ def run_kernel(
     *,
     max_steps: int | None = None,
     detect: bool = False,
+    count: bool = False,
 ) -> RunResult:
     """Run a kernel once.
 
@@ -38,6 +39,7 @@ def run_kernel(
         workgroups: How many to launch per axis.
         max_steps: Loop iterations after which the kernel is taken to be endless.
         detect: Whether to look for races, undefined reads and the like.
+        count: Whether to count memory traffic and arithmetic.
 
     Raises:
         KernelTimeout: The steps ran out; the message names the loop.
@@ -45,11 +47,11 @@ def run_kernel(
     """
     limit = max_steps or DEFAULT_MAX_STEPS
     if detect and limit > WATCHED_STEPS:
-        result = _run(kernel, buffers, workgroups, WATCHED_STEPS, detect=True)
+        result = _run(kernel, buffers, workgroups, WATCHED_STEPS, detect=True, count=count)
         if not _ran_out(result):
             return result
         _refuse_endless(kernel, _run(kernel, buffers, workgroups, limit, detect=False))
-    result = _run(kernel, buffers, workgroups, limit, detect=detect)
+    result = _run(kernel, buffers, workgroups, limit, detect=detect, count=count)
     _refuse_endless(kernel, result)
     return result
 
@@ -61,9 +63,15 @@ def _run(
     max_steps: int,
     *,
     detect: bool,
+    count: bool = False,
 ) -> RunResult:
     return kernel.module.run(
-        kernel.entry, workgroups=workgroups, buffers=dict(buffers), max_steps=max_steps, detect=detect
+        kernel.entry,
+        workgroups=workgroups,
+        buffers=dict(buffers),
+        max_steps=max_steps,
+        detect=detect,
+        cost=count,
     )
 
 
@@ -103,7 +111,8 @@ def interpret_job(
             )
             for binding in job.bindings
         }
-        result = run_kernel(kernel, inputs, groups, max_steps=job.max_steps, detect=job.detect)
+        count = job.count and first is None
+        result = run_kernel(kernel, inputs, groups, max_steps=job.max_steps, detect=job.detect, count=count)
         first = first or result
         current = result.buffers
         after.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -19,6 +19,9 @@ from gradschool.gpu.backend import MAX_BUFFER_BYTES, Backend, BindingKind, Buffe
 from gradschool.gpu.checked import CheckedKernel, check_bindings, check_kernel
 from gradschool.gpu.device import DeviceInfo
 from gradschool.gpu.interpret import DEFAULT_MAX_STEPS, interpret_job
+
+if TYPE_CHECKING:
+    from gradschool.wgsl import RunResult
 
 MAX_REPEATS = 8
 MAX_TOTAL_BYTES = 256 << 20
@@ -50,6 +53,41 @@ class JobBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
 
+class JobCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Counted work of one run in the interpreter: exact, and the same on every machine.
+
+    Attributes:
+        load_bytes: Bytes loaded from storage buffers, each time counted.
+        store_bytes: Bytes stored to storage buffers, likewise.
+        distinct_load_bytes: Bytes of storage buffers that were loaded at least once.
+        distinct_store_bytes: Bytes of storage buffers that were stored at least once.
+        transactions: Transactions of 128 bytes, per 32 neighbouring invocations.
+        atomics: Atomic operations.
+        workgroup_loads: Loads from workgroup memory.
+        workgroup_stores: Stores to workgroup memory.
+        bank_conflicts: Extra turns that workgroup memory took.
+        barriers: Barriers, once per workgroup.
+        flops: Arithmetic operations on floats.
+    """
+
+    load_bytes: int = 0
+    store_bytes: int = 0
+    distinct_load_bytes: int = 0
+    distinct_store_bytes: int = 0
+    transactions: int = 0
+    atomics: int = 0
+    workgroup_loads: int = 0
+    workgroup_stores: int = 0
+    bank_conflicts: int = 0
+    barriers: int = 0
+    flops: int = 0
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes that went from and to storage buffers."""
+        return self.load_bytes + self.store_bytes
+
+
 class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kernel, its bindings and how often to launch it.
 
@@ -65,6 +103,7 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         mode: `device` for whatever this machine has, `interpret` for the interpreter.
         detect: Whether the interpreter looks for races and undefined reads; on a machine
             whose device is the interpreter, `device` jobs run without.
+        count: Whether the interpreter counts the work of the first run.
         poison: Fill workgroup memory with garbage before each run on a device.
         max_steps: Loop iterations the interpreter runs before it takes a kernel to be endless.
     """
@@ -80,6 +119,7 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fresh: bool = False
     mode: Literal["device", "interpret"] = "device"
     detect: bool = True
+    count: bool = False
     poison: bool = True
     max_steps: Annotated[int, msgspec.Meta(ge=1)] = DEFAULT_MAX_STEPS
 
@@ -135,6 +175,7 @@ class JobResult:
         written: Per binding index, which 4-byte words the first run wrote; only from the
             interpreter, and only with `detect`.
         findings: What the interpreter saw in the first run.
+        cost: Work of the first run; only from the interpreter, and only with `count`.
     """
 
     buffers_after: list[dict[int, np.ndarray]]
@@ -143,6 +184,7 @@ class JobResult:
     written: dict[int, np.ndarray] = field(default_factory=dict)
     findings: list[JobFinding] = field(default_factory=list)
     steps: int = 0
+    cost: JobCost | None = None
 
 
 def execute(job: KernelJob, buffers: Mapping[int, np.ndarray], backend: Backend) -> JobResult:
@@ -212,7 +254,17 @@ def _interpret(job: KernelJob, kernel: CheckedKernel, buffers: Mapping[int, np.n
         words = np.zeros(-(-buffers[index].nbytes // 4), np.bool_)
         words[: mask.size] = mask[: words.size]
         written[index] = words
-    return JobResult(after, kernel.workgroup_size, interpreter_info(), written, findings, first.steps)
+    return JobResult(
+        after, kernel.workgroup_size, interpreter_info(), written, findings, first.steps, _cost(first)
+    )
+
+
+def _cost(result: RunResult) -> JobCost | None:
+    if result.cost is None:
+        return None
+    sources = (result.cost.total, result.cost)
+    names = JobCost.__struct_fields__
+    return JobCost(*(next(getattr(s, name) for s in sources if hasattr(s, name)) for name in names))
 
 
 def _on_device(

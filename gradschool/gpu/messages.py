@@ -15,7 +15,7 @@ from gradschool.errors import (
     KernelTimeout,
 )
 from gradschool.gpu.device import DeviceInfo
-from gradschool.gpu.jobs import MAX_REPEATS, JobFinding, KernelJob
+from gradschool.gpu.jobs import MAX_REPEATS, JobCost, JobFinding, KernelJob
 from gradschool.sandbox.messages import Message
 
 MAX_MESSAGE_CHARS = 20_000
@@ -56,6 +56,7 @@ class Done(Message, frozen=True):
     workgroup_size: tuple[int, int, int]
     findings: Annotated[list[JobFinding], msgspec.Meta(max_length=MAX_FINDINGS)]
     steps: int
+    cost: JobCost | None = None
 
 
 class Refused(Message, frozen=True):

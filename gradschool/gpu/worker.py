@@ -78,7 +78,12 @@ def _pack(result: JobResult) -> tuple[Message, list[np.ndarray]]:
     arrays += [mask.view(np.uint8) for mask in result.written.values()]
     return (
         Done(
-            after, list(result.written), result.workgroup_size, result.findings[:MAX_FINDINGS], result.steps
+            after,
+            list(result.written),
+            result.workgroup_size,
+            result.findings[:MAX_FINDINGS],
+            result.steps,
+            result.cost,
         ),
         arrays,
     )

@@ -207,7 +207,15 @@ class GpuWorker:
         after = [{index: next(rest) for index in repeat} for repeat in answer.after]
         written = {index: next(rest).view(np.bool_) for index in answer.written}
         assert self._info is not None
-        return JobResult(after, answer.workgroup_size, self._info, written, answer.findings, answer.steps)
+        return JobResult(
+            after,
+            answer.workgroup_size,
+            self._info,
+            written,
+            answer.findings,
+            answer.steps,
+            answer.cost,
+        )
 
     def recycle(self) -> None:
         """Forget the submission that ran: its compiled kernels, buffers and device.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradschool.grading import tolerance
-    from gradschool.grading.expect import Mismatch, expect_close, expect_equal, expect_raises
+    from gradschool.grading.expect import Mismatch, expect_at_most, expect_close, expect_equal, expect_raises
     from gradschool.grading.session import GradingSession
     from gradschool.grading.visible import run_checks
 
 _LAZY = {
     "Mismatch": "gradschool.grading.expect",
+    "expect_at_most": "gradschool.grading.expect",
     "expect_close": "gradschool.grading.expect",
     "expect_equal": "gradschool.grading.expect",
     "expect_raises": "gradschool.grading.expect",
@@ -28,6 +29,7 @@ _LAZY = {
 __all__ = [
     "GradingSession",
     "Mismatch",
+    "expect_at_most",
     "expect_close",
     "expect_equal",
     "expect_raises",

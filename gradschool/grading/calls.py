@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gradschool.gpu.jobs import JobCost
+
 
 @dataclass
 class Call:
@@ -43,6 +45,7 @@ class Launch:
         hazards: The kind of each of the interpreter's findings, sorted.
         places: Where each finding was first seen; tells two mistakes of one kind apart.
         workgroup_size: The learner's, or None when it never ran.
+        cost: Counted work, where a test asked for it.
     """
 
     file: str
@@ -52,6 +55,7 @@ class Launch:
     hazards: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     workgroup_size: tuple[int, int, int] | None = None
+    cost: JobCost | None = None
 
 
 @dataclass

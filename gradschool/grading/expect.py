@@ -29,6 +29,22 @@ def expect(condition: bool, message: str, *, help: str = "") -> None:
         raise Mismatch(message, help=help)
 
 
+def expect_at_most(got: float, limit: float, what: str, *, help: str = "") -> None:
+    """Fail when counted work exceeds its limit.
+
+    Args:
+        got: What was counted.
+        limit: The most that is allowed.
+        what: What is counted, such as `bytes loaded from a and b`.
+        help: What to do about it.
+
+    Raises:
+        Mismatch: `got` is more than `limit`.
+    """
+    if got > limit:
+        raise Mismatch(f"{got:,.0f} {what}; at most {limit:,.0f} are allowed here.", help=help)
+
+
 def expect_close(
     got: Any,
     want: Any,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradschool.errors import GradschoolError
+from gradschool.gpu.jobs import JobCost
 from gradschool.grading.arguments import changed_arguments, resolve_functions, snapshot
 from gradschool.grading.calls import Call, Evidence, same
 from gradschool.grading.fill import reference_kernels
@@ -165,13 +166,21 @@ class Namer:
         wrong = item.apply(source)
         differs = False
         for launch in launches:
-            theirs, hazards, places = self._replays.run(wrong, launch)
-            if hazards != launch.hazards or not same(dict(theirs), dict(launch.outputs)):
+            theirs, right = self._replays.run(wrong, launch), self._replays.run(source, launch)
+            equal = same(dict(theirs.outputs), dict(launch.outputs)) and _moves_as(theirs.cost, launch.cost)
+            if theirs.hazards != launch.hazards or not equal:
                 return False, False
-            ours, safe, _ = self._replays.run(source, launch)
-            self._n_places += places == launch.places
-            differs = differs or hazards != safe or not same(dict(theirs), dict(ours))
+            self._n_places += theirs.places == launch.places
+            differs = differs or theirs.hazards != right.hazards or not _moves_as(theirs.cost, right.cost)
+            differs = differs or not same(dict(theirs.outputs), dict(right.outputs))
         return True, differs
+
+
+def _moves_as(one: JobCost | None, other: JobCost | None) -> bool:
+    """Whether two runs move the same bytes; how they count and branch is everyone's own."""
+    if one is None or other is None:
+        return one is other
+    return (one.load_bytes, one.store_bytes) == (other.load_bytes, other.store_bytes)
 
 
 def _answer(call: Call, answers: Answers, calls: Sequence[Call], module: Any) -> tuple[Any, ...]:

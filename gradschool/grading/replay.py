@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradschool.gpu.jobs import JobCost
 from gradschool.grading.calls import Launch
-from gradschool.grading.probe import PreparedLaunch, interpret_here
+from gradschool.grading.prepared import PreparedLaunch
+from gradschool.grading.probe import interpret_here
 from gradschool.pack import Stage
 
 MAX_REMEMBERED = 8_000
@@ -22,11 +24,12 @@ _SIZE = re.compile(r"(?P<head>const WORKGROUP_SIZE(\s*:\s*u32)?\s*=\s*)\d+u")
 
 
 class LaunchOutcome(NamedTuple):
-    """What one launch gave: outputs, kinds of findings, and where they were first seen."""
+    """What one launch gave: outputs, kinds of findings, where they were first seen, and counted work."""
 
     outputs: Mapping[str, np.ndarray]
     hazards: tuple[str, ...]
     places: tuple[str, ...]
+    cost: JobCost | None
 
 
 class KernelReplays:
@@ -34,19 +37,20 @@ class KernelReplays:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._known: dict[tuple[str, bytes], LaunchOutcome] = {}
+        self._known: dict[tuple[str, bool, bytes], LaunchOutcome] = {}
 
     def run(self, source: str, launch: Launch) -> LaunchOutcome:
         """Run `source` on the inputs of `launch`, with the learner's workgroup size where it is a constant."""
         text = resize(source, launch.workgroup_size)
-        key = (text, _digest(launch))
+        counted = launch.cost is not None
+        key = (text, counted, _digest(launch))
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
             contract = self._stage.contracts[launch.file]
             given = {name: launch.params[name] for name, _ in contract.fields}
             prepared = PreparedLaunch(contract, launch.file, text, {**launch.arrays, **given})
-            self._known[key] = LaunchOutcome(*interpret_here(prepared))
+            self._known[key] = LaunchOutcome(*interpret_here(prepared, count=counted))
         return self._known[key]
 
 

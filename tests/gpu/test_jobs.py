@@ -179,3 +179,12 @@ def test_a_job_may_count_invocations_and_leave_the_workgroup_size_to_the_kernel(
     assert job.launch_size((256, 1, 1)) == (2, 1, 1)
     with pytest.raises(KernelLimitError, match="65,536"):
         Setup().job(invocations=(65_536, 1, 1)).launch_size((1, 1, 1))
+
+
+def test_work_is_counted_in_the_interpreter_when_asked_for(backend: Backend) -> None:
+    setup = Setup()
+    cost = execute(setup.job(mode="interpret", count=True), setup.buffers, backend).cost
+    assert cost is not None
+    # Five additions: x and out are loaded, out is stored.
+    assert (cost.load_bytes, cost.store_bytes, cost.traffic_bytes) == (40, 20, 60)
+    assert execute(setup.job(mode="interpret"), setup.buffers, backend).cost is None

@@ -84,6 +84,12 @@ def test_findings_come_back(worker: GpuWorker) -> None:
     assert any(finding.hard and finding.line == 4 for finding in findings)
 
 
+def test_counted_work_comes_back(worker: GpuWorker) -> None:
+    cost = worker.run(job(mode="interpret", count=True), numbers(1, 2, 3, 4)).cost
+    assert cost is not None
+    assert (cost.load_bytes, cost.store_bytes) == (16, 16)
+
+
 def test_a_compile_error_keeps_its_file_and_line(worker: GpuWorker) -> None:
     with pytest.raises(KernelCompileError) as caught:
         worker.run(job(DOUBLE.replace("*= 2u", "*= y")), numbers(1, 2, 3, 4))
