@@ -46,7 +46,8 @@ class KernelDesk:
 
     def __init__(self, find: FindKernel, backend: Callable[[], Backend]) -> None:
         self._find = find
-        self._backend = backend
+        # One device for all calls: arrays of two cannot meet in a launch.
+        self._backend = lru_cache(maxsize=1)(backend)
         self.begin()
 
     def begin(self) -> None:
