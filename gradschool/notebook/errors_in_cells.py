@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -42,4 +43,7 @@ def _show(
         shown = [f"{_RED}{lines[0]}{_PLAIN}", *lines[1:]]
         # IPython asks an exception how it wants to be shown.
         error._render_traceback_ = lambda: shown  # type: ignore[attr-defined]
+        # A figure begun before the error would be shown below it, with empty axes.
+        if "matplotlib.pyplot" in sys.modules:
+            sys.modules["matplotlib.pyplot"].close("all")
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)

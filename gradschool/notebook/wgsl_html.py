@@ -57,7 +57,7 @@ def kernel_html(filename: str, source: str, link: str | None = None) -> str:
         f'<div style="background:{SOFT};border-bottom:1px solid {LINE};padding:4px 12px;font-family:{SANS};'
         f'font-size:13px">{name}</div>'
         f'<pre style="font-family:{MONO};font-size:12.5px;line-height:1.45;margin:0;padding:6px 0;'
-        f'background:{PAPER};overflow-x:auto">{body}</pre></div>'
+        f'background:{PAPER};overflow-x:auto;word-break:normal;overflow-wrap:anywhere">{body}</pre></div>'
     )
 
 
@@ -91,8 +91,11 @@ def highlight(line: str) -> str:
 def _line(number: int, line: str, width: int) -> str:
     # The place to write stands out from the header that it follows.
     here = ";background:rgba(224,163,38,0.22)" if YOUR_CODE in line else ""
+    # Lab wraps long lines: what is carried over starts under the code, not under the number.
+    hang = f"calc({width}ch + 1.4em)"
     return (
-        f'<div style="padding:0 12px{here}"><span style="display:inline-block;min-width:{width}ch;'
+        f'<div style="padding:0 12px 0 calc(12px + {hang});text-indent:calc(-1 * {hang}){here}">'
+        f'<span style="display:inline-block;min-width:{width}ch;text-indent:0;'
         f'text-align:right;margin-right:1.4em;color:{QUIET};opacity:0.7;user-select:none">{number}</span>'
         f"{highlight(line)}</div>"
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from gradschool.errors import KernelError
 from gradschool.notebook.errors_in_cells import sentences
 
@@ -33,3 +35,18 @@ def test_a_real_shell_shows_the_sentence_and_no_traceback(capsys) -> None:
     assert "Traceback" not in out
     shell.run_cell("raise NotImplementedError('abstract')")
     assert "Traceback" in capsys.readouterr().out
+
+
+def test_a_figure_begun_before_the_error_is_not_shown_half_drawn(capsys) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="pictures need the lab extra")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from gradschool.notebook.errors_in_cells import install
+
+    shell = InteractiveShell()
+    install(shell)
+    pyplot.switch_backend("Agg")
+    pyplot.subplots()
+    shell.run_cell("raise NotImplementedError('double: your code here')")
+    assert pyplot.get_fignums() == []
+    assert "double is not written yet." in capsys.readouterr().out
