@@ -71,6 +71,18 @@ def test_what_f_blocks_still_passes_by(submission, reference, rng):
 
 @pytest.mark.exercise("residual_backward")
 @pytest.mark.points(1)
+def test_a_cache_still_works_after_other_calls(submission, reference, rng):
+    """Two inputs go forward; the gradients are asked for afterwards, the first one's last."""
+    inputs, dout = rng.standard_normal((2, 4, 5)), rng.standard_normal((4, 5))
+    caches = [submission.residual_forward(x, submission.relu_forward)[1] for x in inputs]
+    for x, cache in reversed(list(zip(inputs, caches, strict=True))):
+        got = submission.residual_backward(dout, cache, submission.relu_backward)
+        want = reference.residual_backward(dout, x, reference.relu_backward)
+        expect_close(got, want, tolerance.gradient(want), what="dx")
+
+
+@pytest.mark.exercise("residual_backward")
+@pytest.mark.points(1)
 def test_a_gradient_of_another_shape_is_refused(submission, rng):
     x, dout = rng.standard_normal((3, 5)), rng.standard_normal(5)
     _, cache = submission.residual_forward(x, submission.relu_forward)
