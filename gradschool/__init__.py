@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradschool.data import load_canvas_digits, load_digits, load_iris
     from gradschool.gpu import device_log, to_device
-    from gradschool.notebook import check, kernel, show_kernel, start
+    from gradschool.notebook import check, hint, kernel, show_kernel, start
     from gradschool.tracing import trace
 
 __version__ = "0.1.0"
@@ -22,6 +22,7 @@ _LAZY = {
     "check": "gradschool.notebook",
     "kernel": "gradschool.notebook",
     "show_kernel": "gradschool.notebook",
+    "hint": "gradschool.notebook",
     "to_device": "gradschool.gpu",
     "device_log": "gradschool.gpu",
     "trace": "gradschool.tracing",
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "check",
     "device_log",
+    "hint",
     "kernel",
     "load_canvas_digits",
     "load_digits",

@@ -27,6 +27,12 @@ def grade(
     or 1,
     device: Annotated[str, typer.Option(help="auto, gpu, software or interpreter.")] = "auto",
     call_timeout: Annotated[float, typer.Option(help="Seconds one call may take.")] = 10.0,
+    hint_cost: Annotated[
+        str,
+        typer.Option(
+            help="Share of an exercise's points lost once hint 1, 2, 3 was opened, such as 0,0.1,0.25."
+        ),
+    ] = "",
     allow_weak_sandbox: Annotated[
         bool, typer.Option(help="Grade where submissions cannot be isolated.")
     ] = False,
@@ -39,6 +45,7 @@ def grade(
     from gradschool.grading.coordinator import grade_class
     from gradschool.grading.options import GradeOptions
     from gradschool.grading.progress import GradeProgress
+    from gradschool.hints import read_costs
     from gradschool.pack import find_pack
 
     options = GradeOptions(
@@ -46,6 +53,7 @@ def grade(
         device=device,
         call_timeout_s=call_timeout,
         n_slots=jobs,
+        hint_costs=read_costs(hint_cost),
         allow_weak_sandbox=allow_weak_sandbox,
         force=force,
         students=tuple(student or ()),

@@ -10,7 +10,7 @@ import typer
 from gradschool.errors import GradschoolError
 
 # The order is the order of `gradschool --help`: learner, instructor, author.
-COMMANDS = ("doctor", "check", "trace", "watch", "grade", "report", "demo", "release", "verify")
+COMMANDS = ("doctor", "check", "hint", "trace", "watch", "grade", "report", "demo", "release", "verify")
 
 
 def build_app() -> typer.Typer:

@@ -103,7 +103,7 @@ def grade_class(
     result = ClassResult()
     pending: queue.Queue[SlotTask] = queue.Queue()
     for task in tasks:
-        kept = None if options.force else _current_record(task, out, pack)
+        kept = None if options.force else _current_record(task, out, options, pack)
         if kept is None:
             pending.put(task)
         else:
@@ -122,7 +122,7 @@ def record_path(out: Path, student: str, stage: str) -> Path:
     return out / student / f"{stage}.json"
 
 
-def _current_record(task: SlotTask, out: Path, pack: Pack) -> SubmissionRecord | None:
+def _current_record(task: SlotTask, out: Path, options: GradeOptions, pack: Pack) -> SubmissionRecord | None:
     """The record of an earlier run, if submission and grader are still the same."""
     path = record_path(out, task.student, task.stage)
     try:
@@ -132,6 +132,7 @@ def _current_record(task: SlotTask, out: Path, pack: Pack) -> SubmissionRecord |
     stage = pack.stage(task.stage)
     current = read_submission(Path(task.folder), stage).digest
     same = record.submission_digest == current and record.grader_version == grader_version(stage)
+    same = same and tuple(record.hint_costs) == options.hint_costs
     return record if same and record.status != "not-graded" else None
 
 

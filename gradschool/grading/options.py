@@ -17,6 +17,7 @@ class GradeOptions(msgspec.Struct, kw_only=True, frozen=True):
         n_slots: Submissions graded side by side.
         allow_weak_sandbox: Grade even where this platform cannot isolate a submission.
         force: Grade again what has a current record.
+        hint_costs: Share of an exercise's points that is lost once its first, second, third hint was opened.
         students: Only these, when not empty.
         stages: Only these, when not empty.
     """
@@ -29,5 +30,6 @@ class GradeOptions(msgspec.Struct, kw_only=True, frozen=True):
     n_slots: int = 2
     allow_weak_sandbox: bool = False
     force: bool = False
+    hint_costs: tuple[float, ...] = ()
     students: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()

@@ -29,13 +29,18 @@ class TestRecord(msgspec.Struct, kw_only=True):
 
 
 class ExerciseRecord(msgspec.Struct, kw_only=True):
-    """One exercise: a function (`softmax_forward`) or a kernel (`softmax_forward.wgsl`)."""
+    """One exercise: a function (`softmax_forward`) or a kernel (`softmax_forward.wgsl`).
+
+    `score` is the sum of the tests' scores less `hint_cost`; `hints` is the highest level opened.
+    """
 
     id: str
     score: float
     max_score: float
     message: str = ""
     misconception: str | None = None
+    hints: int = 0
+    hint_cost: float = 0.0
     tests: list[TestRecord] = []
 
 
@@ -74,6 +79,7 @@ class SubmissionRecord(msgspec.Struct, kw_only=True):
     grader_version: str
     seconds: float
     problems: list[str] = []
+    hint_costs: list[float] = []
     submission_digest: str = ""
     graded_at: str = ""
     schema_version: int = SCHEMA_VERSION

@@ -31,6 +31,7 @@ from gradschool.grading.records import (
 )
 from gradschool.grading.submission_files import SubmissionFiles, read_submission
 from gradschool.grading.version import grader_version
+from gradschool.hints import cost_of
 from gradschool.pack import CONTENT_FOLDERS, Pack, Stage
 from gradschool.sandbox import CallResult, CellSource, Limits, Worker, Zygote, capabilities
 
@@ -131,7 +132,7 @@ class GradingSession:
                 seed=self.options.seed,
             )
             exercises = [
-                self._judge(bench, exercise.id)
+                self._charge(self._judge(bench, exercise.id), files.hints.get(exercise.id, 0))
                 for exercise in stage.exercises
                 if not only or exercise.id in only
             ]
@@ -156,6 +157,7 @@ class GradingSession:
             grader_version=grader_version(stage),
             seconds=round(time.monotonic() - started, 3),
             problems=problems,
+            hint_costs=list(self.options.hint_costs),
             submission_digest=files.digest,
             graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -200,6 +202,17 @@ class GradingSession:
     def _device_record(self) -> DeviceRecord:
         info = self._gpu.info
         return DeviceRecord(name=info.name, kind=info.kind, driver=info.driver)
+
+    def _charge(self, record: ExerciseRecord, level: int) -> ExerciseRecord:
+        """Note which hints were opened, and take what they cost."""
+        share = cost_of(level, self.options.hint_costs)
+        cost = min(record.score, share * record.max_score)
+        message = record.message
+        if cost > 0:
+            message = f"{message}\nHints up to level {level} were opened: {cost:g} points.".strip()
+        return msgspec.structs.replace(
+            record, score=record.score - cost, message=message, hints=level, hint_cost=cost
+        )
 
     def _judge(self, bench: StageBench, exercise: str) -> ExerciseRecord:
         tests: list[TestRecord] = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gradschool.hints import read_used
 from gradschool.pack import Stage
 
 MAX_NOTEBOOK_BYTES = 32 * 2**20
@@ -42,12 +43,14 @@ class SubmissionFiles:
         cells: Code cells in order; None when there is no readable notebook.
         kernels: WGSL text by file name.
         problems: Sentences for the student about what could not be used.
+        hints: Highest level of hint opened, by exercise.
         digest: SHA-256 of everything that was read.
     """
 
     cells: list[SourceCell] | None = None
     kernels: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    hints: dict[str, int] = field(default_factory=dict)
     digest: str = ""
 
 
@@ -72,6 +75,9 @@ def read_submission(folder: Path, stage: Stage) -> SubmissionFiles:
             files.kernels[kernel.name] = data.decode("utf-8", errors="replace")
             if not data.strip():
                 files.problems.append(f"{kernel.name} is empty.")
+    files.hints = read_used(folder)
+    if files.hints:
+        digest.update(repr(sorted(files.hints.items())).encode())
     files.digest = digest.hexdigest()
     return files
 

@@ -18,7 +18,7 @@ from gradschool.nbgrader.isolated import IsolatedGrading
 from gradschool.nbgrader.solutions import ClearSolutionsByName
 from gradschool.pack import Pack
 
-VALID_EXTENSIONS = [".ipynb", ".py", ".wgsl"]
+VALID_EXTENSIONS = [".ipynb", ".py", ".wgsl", ".json"]
 
 
 def configure(c: Any, *, course: Path, pack: Path) -> None:

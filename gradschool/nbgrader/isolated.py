@@ -18,6 +18,7 @@ from gradschool.errors import GradschoolError
 from gradschool.grading.records import ExerciseRecord, SubmissionRecord
 from gradschool.grading.submission_files import read_submission
 from gradschool.grading.version import grader_version
+from gradschool.hints import read_costs
 from gradschool.nbgrader.unfinished import MARK
 from gradschool.notebook.cards import grade_card
 from gradschool.notebook.wgsl_html import folded_kernel_html
@@ -50,6 +51,10 @@ class IsolatedGrading(NbGraderPreprocessor):
     ).tag(config=True)
     device = Unicode("auto", help="auto, gpu, software or interpreter.").tag(config=True)
     allow_weak_sandbox = Bool(False, help="Grade even where this platform cannot isolate.").tag(config=True)
+
+    hint_cost = Unicode(
+        "", help="Share of an exercise's points lost once hint 1, 2, 3 was opened, such as 0,0.1,0.25."
+    ).tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Grade the submission that `nb` belongs to and fill in its grade cells."""
@@ -93,6 +98,7 @@ class IsolatedGrading(NbGraderPreprocessor):
             record.submission_digest == read_submission(folder, stage).digest
             and record.grader_version == grader_version(stage)
             and self.seed in (None, record.seed)
+            and tuple(record.hint_costs) == read_costs(self.hint_cost)
         )
         return record if current and record.status != "not-graded" else None
 
@@ -110,6 +116,7 @@ class IsolatedGrading(NbGraderPreprocessor):
             options = GradeOptions(
                 seed=secrets.randbits(32) if self.seed is None else self.seed,
                 device=self.device,
+                hint_costs=read_costs(self.hint_cost),
                 allow_weak_sandbox=self.allow_weak_sandbox,
             )
             session = GradingSession(self._pack(), options=options).__enter__()

@@ -1,4 +1,4 @@
-"""What a lesson calls: `gs.start`, `gs.check`, `gs.kernel`, `gs.show_kernel`.
+"""What a lesson calls: `gs.start`, `gs.check`, `gs.hint`, `gs.kernel`, `gs.show_kernel`.
 
 They return None or a kernel, print nothing on stderr, and never raise for a learner's mistake
 in a check. While grading, none of them does anything: see `gradschool.__getattr__`.
@@ -15,7 +15,7 @@ from gradschool.notebook.display import shell, show
 from gradschool.notebook.kernels import LiveKernel
 from gradschool.notebook.place import Place, find_place, guess_place
 
-__all__ = ["CheckFailed", "check", "kernel", "show_kernel", "start"]
+__all__ = ["CheckFailed", "check", "hint", "kernel", "show_kernel", "start"]
 
 _started: Place | None = None
 
@@ -61,6 +61,28 @@ def check(exercise: str | None = None) -> None:
     failed = run_visible(lambda: _place(namespace), exercise, namespace)
     if failed and os.environ.get("NBGRADER_EXECUTION"):
         raise CheckFailed(failed)
+
+
+def hint(exercise: str, level: int | None = None) -> None:
+    """Show the next hint of an exercise: first a question, then the idea, at last nearly the answer.
+
+    Which hints were opened is kept beside the notebook and handed in with it.
+
+    Args:
+        exercise: A function's name or a kernel's file name.
+        level: 1, 2 or 3; default the first that was not opened yet.
+    """
+    from gradschool.hints import open_hint
+    from gradschool.notebook.cards import error_card, hint_card
+
+    try:
+        place = _place(_caller())
+        if place.is_lesson:
+            return
+        card = hint_card(open_hint(place.folder, exercise, level))
+    except GradschoolError as error:
+        card = error_card(exercise, error)
+    show(card.html, card.text)
 
 
 def kernel(name: str) -> LiveKernel:

@@ -12,6 +12,7 @@ import msgspec
 
 from gradschool.errors import GradschoolError
 from gradschool.grading.records import ExerciseRecord
+from gradschool.hints import Hint
 from gradschool.notebook.theme import CODE, INK, LINE, MONO, PAPER, QUIET, SANS, SOFT, STATE_COLORS
 from gradschool.report.text import Block, blocks, spans
 from gradschool.report.view import ExerciseView, exercise_view, is_unwritten
@@ -27,7 +28,7 @@ class Card:
     text: str
 
 
-def check_card(record: ExerciseRecord, *, unwritten: bool = False) -> Card:
+def check_card(record: ExerciseRecord, *, unwritten: bool = False, has_hints: bool = False) -> Card:
     """Return the card of an exercise's visible checks; `unwritten` is said of an empty kernel."""
     view = _view(record)
     total = len(view.tests)
@@ -37,7 +38,10 @@ def check_card(record: ExerciseRecord, *, unwritten: bool = False) -> Card:
         said = f"{total} of {total} checks passed" if total > 1 else "the check passed"
         return _card("full", "✓", record.id, said, [], [])
     said = f"{view.passed} of {total} checks passed" if view.passed else "not yet"
-    return _card("some" if view.passed else "none", "✗", record.id, said, view.help, _rows(view))
+    rows = _rows(view)
+    if has_hints:
+        rows.append(_Row("quiet", "?", f'Stuck? gs.hint("{record.id}") asks you a question.', "", []))
+    return _card("some" if view.passed else "none", "✗", record.id, said, view.help, rows)
 
 
 def grade_card(record: ExerciseRecord) -> Card:
@@ -54,6 +58,13 @@ def grade_card(record: ExerciseRecord) -> Card:
 def error_card(title: str, error: GradschoolError) -> Card:
     """Return the card of something that could not be checked at all."""
     return _card("none", "✗", title, "could not be checked", blocks(str(error)), [])
+
+
+def hint_card(hint: Hint) -> Card:
+    """Return the card of one hint."""
+    said = f"hint {hint.level} of {hint.n_levels}"
+    shown = [Block("text", hint.text), Block("text", hint.next_step)]
+    return _card("quiet", "?", hint.exercise, said, shown, [])
 
 
 def note_card(title: str, sentence: str) -> Card:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradschool.errors import GradschoolError
+from gradschool.hints import load_hints
 from gradschool.notebook.cards import Card, check_card, error_card, note_card
 from gradschool.notebook.display import show
 from gradschool.notebook.place import Place
@@ -31,6 +32,7 @@ def run_visible(find: Callable[[], Place], exercise: str | None, namespace: dict
         from gradschool.grading import run_checks
 
         records = run_checks(place.folder, [exercise] if exercise else None, namespace)
+        hints = load_hints(place.folder)
     except GradschoolError as error:
         _show(error_card(title, error))
         return f"{title} could not be checked: {error}"
@@ -38,7 +40,8 @@ def run_visible(find: Callable[[], Place], exercise: str | None, namespace: dict
         _show(note_card(title, "Interrupted. If it ran for long, look for a loop that never ends."))
         return f"{title} was interrupted."
     for record in records:
-        _show(check_card(record, unwritten=_is_empty_kernel(place, record.id)))
+        unwritten = _is_empty_kernel(place, record.id)
+        _show(check_card(record, unwritten=unwritten, has_hints=record.id in hints))
     failed = [
         record for record in records if any(test.outcome in ("failed", "error") for test in record.tests)
     ]

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradschool.errors import PackError
+from gradschool.hints import HINTS, USED
 from gradschool.lesson_file import BEGIN_SOLUTION, END_SOLUTION
 from gradschool.pack import Stage
 from gradschool.release.notebook_file import build_notebook, write_notebook
 from gradschool.release.stubs import stub_kernel
 
 # What tools leave behind while an assignment is opened; neither made nor reported.
-IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
+IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store", USED}
 
 # Shorter lines (`)`, `else:`, `return out`) are said by everyone.
 MIN_LEAK_CHARS = 12
@@ -51,6 +52,9 @@ def companions(stage: Stage) -> dict[str, bytes]:
             help="Every stage has visible checks, in the format of its graders.",
         )
     files |= {path.name: path.read_bytes() for path in checks}
+    hints = stage.graders / HINTS
+    if hints.is_file():
+        files[HINTS] = hints.read_bytes()
     figures = stage.solutions / "figures"
     for path in sorted(figures.rglob("*")) if figures.is_dir() else []:
         if path.is_file() and not _ignored(path):

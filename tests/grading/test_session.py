@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gradschool.grading.fill import reference_functions, reference_kernels
@@ -186,3 +187,27 @@ def double(x):
     record = session.grade("dora", "00_tiny", submit("dora", {"double": source}, kernel="// broken"))
     assert exercise(record, "double").score == exercise(record, "double").max_score
     assert exercise(record, "scale_shift.wgsl").score == 0
+
+
+def test_hints_cost_what_the_instructor_says_and_are_recorded(pack: Pack, submit) -> None:
+    folder = submit("eva")
+    (folder / "hints_used.json").write_text('{"double": 2, "scale_shift.wgsl": 3, "nothing": 1}')
+    with GradingSession(pack, options=msgspec.structs.replace(OPTIONS, hint_costs=(0.0, 0.5))) as session:
+        record = session.grade("eva", "00_tiny", folder)
+    assert {item.id: item.hints for item in record.exercises} == {
+        "double": 2,
+        "halve": 0,
+        "scale_shift.wgsl": 3,
+    }
+    double = exercise(record, "double")
+    assert (double.score, double.hint_cost) == (double.max_score / 2, double.max_score / 2)
+    assert "Hints up to level 2" in double.message
+    assert exercise(record, "halve").score == exercise(record, "halve").max_score
+    assert record.score == sum(item.score for item in record.exercises)
+
+
+def test_hints_are_free_unless_a_cost_was_set(session: GradingSession, submit) -> None:
+    folder = submit("finn")
+    (folder / "hints_used.json").write_text('{"double": 3}')
+    record = session.grade("finn", "00_tiny", folder)
+    assert (record.score, exercise(record, "double").hints) == (8, 3)

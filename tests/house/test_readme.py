@@ -131,6 +131,10 @@ def watch(checkout: Path, command: str) -> None:
         process.wait(timeout=30)
 
 
+def hint(checkout: Path, command: str) -> None:
+    assert "softmax_forward: hint 1 of 3" in run(command, checkout)
+
+
 def trace(checkout: Path, command: str) -> None:
     assert "transactions" in run(command, checkout)
 
@@ -173,6 +177,7 @@ RUNNERS: dict[str, Callable[[Path, str], None]] = {
     "jupyter lab assignments": jupyter_lab,
     "gradschool check 01_perceptron": check,
     "gradschool watch 01_perceptron": watch,
+    "gradschool hint softmax_forward": hint,
     "gradschool trace shaders/00_first_kernel/row_sum.wgsl": trace,
     "gradschool grade submissions --out results": grade,
     "gradschool report results": report,

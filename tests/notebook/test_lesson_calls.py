@@ -199,3 +199,10 @@ def test_a_kernel_of_another_stage_is_found_beside_this_one(stage_folder: Path) 
     for stray in ("stray.wgsl", "../01_other/negate.wgsl"):
         with pytest.raises(UsageError, match="There is no kernel"):
             place.kernel(stray)
+
+
+def test_a_failed_check_says_where_a_hint_is(stage_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell(DOUBLE.format(3) + 'gs.check("double")', {})
+    assert 'gs.hint("double")' in capsys.readouterr().out
+    cell(DOUBLE.format(2) + 'gs.check("double")', {})
+    assert "gs.hint" not in capsys.readouterr().out

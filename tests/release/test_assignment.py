@@ -28,6 +28,7 @@ def test_an_assignment_holds_notebook_stubs_checks_and_figures(tiny: Stage) -> N
         "00_tiny.ipynb",
         "checks.py",
         "figures/double.svg",
+        "hints.toml",
         "scale_shift.wgsl",
     ]
 

@@ -28,9 +28,9 @@ def test_release_writes_and_then_check_passes(run, tiny_pack: Pack) -> None:
     assert run("--check").exit_code == 1
     result = run()
     assert result.exit_code == 0, result.output
-    assert "4 written" in result.output
+    assert "5 written" in result.output
     assert run("--check").exit_code == 0
-    assert "0 written, 4 unchanged" in run().output
+    assert "0 written, 5 unchanged" in run().output
 
 
 def test_check_lists_what_is_stale_and_the_command_that_mends_it(run, tiny_pack: Pack) -> None:
@@ -81,6 +81,7 @@ def test_a_course_is_written_and_its_config_is_never_overwritten(run, tmp_path: 
         "00_tiny.ipynb",
         "checks.py",
         "figures",
+        "hints.toml",
         "scale_shift.wgsl",
     ]
     assert "YOUR CODE HERE" in (course / "source" / "00_tiny" / "scale_shift.wgsl").read_text()
