@@ -1,0 +1,106 @@
+"""Hidden graders of the test for permutation equivariance: it must believe and disbelieve rightly."""
+
+import numpy as np
+import pytest
+
+from gradschool.grading import expect_raises
+from gradschool.grading.expect import expect
+from gradschool.sandbox.functions import cumulative_mean, identity, relu, reverse_rows, square_and_cache, zero
+
+SHAPES = [(5, 4), (3, 6, 4), (2, 3, 7, 2), (2, 1)]
+
+
+def _expect_verdict(submission, f, x, seed, want, story):
+    got = submission.is_permutation_equivariant(f, x, np.random.default_rng(seed))
+    expect(
+        isinstance(got, bool | np.bool_), f"The answer is {type(got).__name__}; it should be True or False."
+    )
+    expect(
+        bool(got) is want,
+        f"{story}: it {'is' if want else 'is not'} equivariant, and you say it {'is not' if want else 'is'}.",
+    )
+
+
+def _seed(rng):
+    return int(rng.integers(2**31))
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(2)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("f", [identity, relu, np.tanh, zero], ids=["identity", "relu", "tanh", "zero"])
+def test_what_treats_every_row_alike_is_equivariant(submission, rng, shape, f):
+    _expect_verdict(submission, f, rng.standard_normal(shape), _seed(rng), True, "A function of each entry")
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_what_mixes_features_is_equivariant(submission, rng, shape):
+    x = rng.standard_normal(shape)
+    _expect_verdict(
+        submission, submission.features_backwards, x, _seed(rng), True, "Every row read backwards"
+    )
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_rounding_makes_no_difference(submission, rng, dtype, size):
+    """A mean over many rows rounds otherwise when they come in another order."""
+    x = (size * (10 + rng.standard_normal((2, 60, 5)))).astype(dtype)
+    _expect_verdict(
+        submission, submission.distance_from_mean, x, _seed(rng), True, "The distance from the mean"
+    )
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+def test_a_cache_beside_the_output_is_ignored(submission, rng):
+    x = rng.standard_normal((3, 5, 4))
+    _expect_verdict(submission, square_and_cache, x, _seed(rng), True, "The square, with a cache")
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(2)
+@pytest.mark.parametrize("shape", SHAPES[:3], ids=str)
+def test_a_running_mean_is_not_equivariant(submission, rng, shape):
+    _expect_verdict(
+        submission, cumulative_mean, rng.standard_normal(shape), _seed(rng), False, "A running mean"
+    )
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(2)
+@pytest.mark.parametrize("shape", SHAPES[:3], ids=str)
+@pytest.mark.parametrize("name", ["backwards", "shifted"])
+def test_what_moves_rows_is_not_equivariant(submission, rng, shape, name):
+    f = reverse_rows if name == "backwards" else submission.shifted_on
+    _expect_verdict(submission, f, rng.standard_normal(shape), _seed(rng), False, f"The rows {name}")
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+def test_two_positions_are_really_swapped(submission, rng):
+    """One of the two orders changes nothing: whoever tries it proves nothing."""
+    for _ in range(12):
+        x = rng.standard_normal((3, 2, 4))
+        _expect_verdict(submission, cumulative_mean, x, _seed(rng), False, "A running mean of two rows")
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+def test_small_numbers_are_measured_by_their_own_size(submission, rng):
+    x = 1e-12 * rng.standard_normal((3, 5, 4))
+    _expect_verdict(submission, cumulative_mean, x, _seed(rng), False, "A running mean of tiny numbers")
+
+
+@pytest.mark.exercise("is_permutation_equivariant")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("wrong", ["one axis", "one position", "a sum", "a mean"])
+def test_what_cannot_be_shuffled_is_refused(submission, rng, wrong):
+    shape = {"one axis": (5,), "one position": (3, 1, 4)}.get(wrong, (3, 5, 4))
+    f = {"a sum": np.sum, "a mean": np.mean}.get(wrong, np.tanh)
+    args = f, rng.standard_normal(shape), np.random.default_rng(_seed(rng))
+    expect_raises(submission.is_permutation_equivariant, ValueError, *args)
