@@ -6,7 +6,7 @@ The hidden tests ask more: other sizes, extreme numbers, edges that no workgroup
 import numpy as np
 import pytest
 
-from gradschool.grading import expect_close
+from gradschool.grading import expect_at_most, expect_close
 
 X = np.float32([-2, 0, 3, 0.5, -0.25, -7])
 DOUT = np.float32([1, 2, -3, 4, -5, 6])
@@ -68,3 +68,15 @@ def test_matmul_tiled_kernel_over_several_tiles(kernel):
 @pytest.mark.exercise("matmul_tiled.wgsl")
 def test_matmul_tiled_kernel_is_safe(kernel, rng):
     kernel.safety("matmul_tiled.wgsl", a=numbers(rng, 5, 19), b=numbers(rng, 19, 18))
+
+
+@pytest.mark.exercise("matmul_tiled.wgsl")
+def test_matmul_tiled_kernel_shares_what_it_loads(kernel, rng):
+    _, cost = kernel.cost("matmul_tiled.wgsl", a=numbers(rng, 32, 32), b=numbers(rng, 32, 32))
+    # Two numbers per product without tiles; a quarter of that is easily reached with tiles of 8.
+    expect_at_most(
+        cost.load_bytes,
+        2 * 4 * 32**3 / 4,
+        "bytes loaded from a and b",
+        help="Load a tile of each into workgroup memory, and take the numbers from there.",
+    )

@@ -8,6 +8,7 @@
 // Guard     more invocations may run than needed and every array may be longer than its shape;
 //           nothing past the end of a row, a column or an array is read or written
 // Numerics  f32 all the way, the sum over k in any order
+//           Cost: at most a quarter of the bytes are loaded that a kernel without tiles loads
 
 struct Params {
   n_rows: u32,
