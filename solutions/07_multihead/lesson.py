@@ -693,7 +693,7 @@ for row, name in enumerate(shown):
     ax.plot(pairs[:, 0], np.full(3, row - 0.1), "o", color=BLUE, markersize=7)
     ax.plot(pairs[:, 1], np.full(3, row + 0.1), "s", color=ORANGE, markersize=7)
 ax.axvline(0.1, color=GREY, linewidth=1)
-ax.annotate("guessing", (0.11, -0.35), color=GREY, fontsize=9)
+ax.annotate("guessing", (0.11, 2.05), color=GREY, fontsize=9)
 ax.annotate("letter before", (0.98, 0.78), color=BLUE, ha="right", va="center")
 ax.annotate("marked letter", (0.98, 1.24), color=ORANGE, ha="right", va="center")
 ax.set(yticks=range(5), yticklabels=shown, xlim=(0, 1.03), ylim=(4.5, -0.5), xlabel="accuracy, three seeds")
