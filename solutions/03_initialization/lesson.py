@@ -1076,7 +1076,7 @@ print(f"accuracy on the test digits: kernels {kernel_accuracy:.3f}, NumPy {numpy
 # %% [markdown]
 # The two runs agree to rounding at first and then part a little. Thirty layers multiply the last
 # digit of a weight many times over, and Adam divides by small numbers. Neither run is more right than
-# the other. They end equally good.
+# the other. They end no further apart than two seeds do.
 #
 # ## 3.12 What dropout buys
 #
