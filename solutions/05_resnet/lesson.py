@@ -965,19 +965,21 @@ gs.check("resnet_backward")
 #
 # Six nets: depth 8, 20 and 30, each with and without shortcuts, three seeds each. All have the same
 # number of pictures, steps and learning rates. A plain net and a residual one of the same seed start
-# from the same weights and see the same batches.
+# from the same weights and see the same batches. The settings were chosen with other seeds than the
+# ones below.
 #
-# The learning rate falls in a straight line to 0. Then the weights stand still at the end, and the
-# running statistics can catch up with them.
+# The learning rate climbs for 20 steps, while Adam still learns how large the gradients are. Then it
+# falls in a straight line to 0, so that the weights stand still at the end and the running statistics
+# can catch up with them.
 #
 # **Question.** Which of the six will be the worst? On the *training* pictures, too?
 
 
 # %% tags=["demo"]
-def train_net(depth, shortcut, seed, n_epochs=5, batch_size=64, lr=0.03):
+def train_net(depth, shortcut, seed, n_epochs=3, batch_size=64, lr=0.05, n_climb=20):
     """Train one net; return its test accuracy, its losses and its first gradient's norm."""
     rng = np.random.default_rng(seed)
-    params = resnet_init(depth, rng, shortcut, c_stem=6)
+    params = resnet_init(depth, rng, shortcut, c_stem=8, c_block=12)
     running, state, losses, first_norm = fresh_running(params), {}, [], 0.0
     n_steps = n_epochs * (len(train) // batch_size)
     for _ in range(n_epochs):
@@ -988,14 +990,15 @@ def train_net(depth, shortcut, seed, n_epochs=5, batch_size=64, lr=0.03):
             loss, dlogits = cross_entropy(logits, digits[chosen])
             grads = resnet_backward(dlogits, cache)
             first_norm = first_norm or float(np.linalg.norm(grads["w_stem"]))
-            params, state = adam_step(params, grads, state, lr * (1 - len(losses) / n_steps))
+            rate = lr * min(1, (len(losses) + 1) / n_climb) * (1 - len(losses) / n_steps)
+            params, state = adam_step(params, grads, state, rate)
             running = cache["running"]
             losses.append(loss)
     logits, _ = resnet_forward(images[test], params, running, False, shortcut)
     return float(np.mean(logits.argmax(axis=1) == digits[test])), losses, first_norm
 
 
-SEEDS = (0, 1, 2)
+SEEDS = (30, 31, 32)
 results = {}
 print("depth  net       first-layer gradient    accuracy on the test pictures")
 for depth in (8, 20, 30):
@@ -1006,7 +1009,6 @@ for depth in (8, 20, 30):
         reached = "  ".join(f"{accuracy:.3f}" for accuracy, _, _ in runs)
         print(f"{depth:5}  {name:8}  {norms}      {reached}")
 
-# %% tags=["demo"]
 COLOURS = {"plain": ORANGE, "residual": BLUE}
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
 for name, colour in COLOURS.items():
@@ -1026,7 +1028,7 @@ left.set(
 right.set(
     xlabel="step",
     ylabel="training loss [nats]",
-    xlim=(0, 130),
+    xlim=(0, 82),
     ylim=(0, 2.5),
     title="Depth 30, while learning",
 )
@@ -1042,6 +1044,9 @@ print(
 # that it knows its training pictures by heart: its *training* loss stays high, too. The residual one
 # reads as well at 30 layers as at 8. One plus sign per block, no new parameter but one 1 by 1
 # convolution.
+#
+# Three seeds are few. With these settings and 30 layers we have tried eleven: the plain net reached
+# 0.18 to 0.42, the residual one 0.94 to 0.98.
 #
 # Look at the column of gradients again. The plain net's gradient at the first layer is the *larger*
 # one. Whoever tells you that shortcuts cure vanishing gradients is right about nets without
