@@ -102,7 +102,7 @@ def _rows(view: ExerciseView, *, with_points: bool = False) -> list[_Row]:
 
 def _unwritten(record: ExerciseRecord, view: ExerciseView) -> Card:
     where = f"Open {record.id}, write it" if record.id.endswith(".wgsl") else "Write it in the cell above"
-    checks = "check" if len(view.tests) == 1 else f"{len(view.tests)} checks"
+    checks = "one check" if len(view.tests) == 1 else f"{len(view.tests)} checks"
     sentence = f"{where}, then run this cell again: {checks} will try it."
     return _card("quiet", "○", record.id, "not written yet", [Block("text", sentence)], [])
 
