@@ -1017,7 +1017,7 @@ for name, colour in COLOURS.items():
     for depth in (8, 20, 30):
         for accuracy, _, _ in results[depth, name]:
             left.plot(depth, accuracy, "o", color=colour, markersize=5)
-    left.annotate(f" {name}", (30, means[-1]), color=colour, va="center")
+    left.annotate(name, (31, means[-1]), color=colour, va="center")
     for _, losses, _ in results[30, name]:
         smooth = np.convolve(losses, np.ones(11) / 11, mode="valid")
         right.plot(np.arange(len(smooth)) + 5, smooth, color=colour)
