@@ -1323,7 +1323,6 @@ for name, (x, y) in problems.items():
         f"{flat_accuracy[name]:.2f}, MLP with five seeds {mlp_accuracies[name]}"
     )
 
-# %% tags=["demo"]
 grid_x, grid_y = np.meshgrid(np.linspace(-1.9, 1.9, 200), np.linspace(-1.7, 1.7, 200))
 grid = np.stack([grid_x, grid_y], axis=-1)
 blue_to_orange = LinearSegmentedColormap.from_list("belief", [BLUE, "white", ORANGE])
@@ -1692,13 +1691,9 @@ n_numbers = sum(value.size for value in careful["MLP", 0].values())
 
 # %% tags=["demo"]
 places = [1, 2, 4, 8, 16]
-by_places = {name: [] for name in NETS}
-for n_places in places:
-    data = canvas if n_places == 1 else canvas_set(n_places)
-    for name, sizes in NETS.items():
-        # One place was learned above.
-        done = first_runs[name] if n_places == 1 else read_canvas(sizes, data)
-        by_places[name].append(done[2])
+# Each list begins with what one place gave above.
+more = {name: [read_canvas(sizes, canvas_set(n))[2] for n in places[1:]] for name, sizes in NETS.items()}
+by_places = {name: [first_runs[name][2], *found] for name, found in more.items()}
 
 fig, ax = plt.subplots(figsize=(6.4, 3.6))
 for (name, found), colour in zip(by_places.items(), (ORANGE, BLUE), strict=True):
