@@ -30,6 +30,7 @@ MAX_TOTAL_BYTES = 256 << 20
 MAX_WORKGROUPS = 65_535
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
+_Spare = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 _Axis = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -96,7 +97,7 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         workgroups: How many to launch per axis, unless `invocations` is given.
         invocations: Invocations to cover per axis, whatever workgroup size the kernel has;
             so the caller need not read the learner's text.
-        spare_workgroups: Launched along x on top of what `invocations` needs.
+        spare_workgroups: Launched per axis on top of what `invocations` needs.
         repeats: Runs on the same buffers, one after the other.
         fresh: Write the bytes given again before each run, instead of going on with what
             the last one left.
@@ -113,7 +114,7 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     bindings: Annotated[list[JobBinding], msgspec.Meta(max_length=32)]
     workgroups: tuple[_Axis, _Axis, _Axis] = (1, 1, 1)
     invocations: tuple[_Count, _Count, _Count] | None = None
-    spare_workgroups: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    spare_workgroups: tuple[_Spare, _Spare, _Spare] = (0, 0, 0)
     entry: str = "main"
     repeats: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPEATS)] = 1
     fresh: bool = False
@@ -136,8 +137,8 @@ class KernelJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """
         if self.invocations is None:
             return self.workgroups
-        x, y, z = (-(-n // size) for n, size in zip(self.invocations, workgroup_size, strict=True))
-        x += self.spare_workgroups
+        sizes = zip(self.invocations, workgroup_size, self.spare_workgroups, strict=True)
+        x, y, z = (-(-n // size) + spare for n, size, spare in sizes)
         if max(x, y, z) > MAX_WORKGROUPS:
             raise KernelLimitError(
                 f"{self.filename} would need {max(x, y, z):,} workgroups on one axis; WebGPU allows {MAX_WORKGROUPS:,}.",

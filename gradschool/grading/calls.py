@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gradschool.gpu.jobs import JobCost
+
+Purpose = Literal["numbers", "safety", "cost"]
+"""What a kernel is launched for."""
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Launch:
         places: Where each finding was first seen; tells two mistakes of one kind apart.
         workgroup_size: The learner's, or None when it never ran.
         cost: Counted work, where a test asked for it.
+        purpose: What the launch was for; more workgroups run for safety than for numbers.
     """
 
     file: str
@@ -56,6 +60,7 @@ class Launch:
     places: tuple[str, ...] = ()
     workgroup_size: tuple[int, int, int] | None = None
     cost: JobCost | None = None
+    purpose: Purpose = "numbers"
 
 
 @dataclass

@@ -11,6 +11,7 @@ from gradschool.contract import ArraySpec, Contract
 from gradschool.errors import KernelError
 from gradschool.gpu.jobs import JobBinding, JobResult, KernelJob
 from gradschool.gpu.kernel import pack_params
+from gradschool.grading.calls import Purpose
 from gradschool.grading.expect import Mismatch
 
 # Bit patterns, as unsigned 32-bit words, all absurd as integers.
@@ -44,10 +45,13 @@ class PreparedLaunch:
         if array.dtype != np.dtype(spec.numpy_dtype):
             raise KernelError(f"{self.file}: {spec.name} is {array.dtype}; expected {spec.numpy_dtype}.")
 
-    def job(self, mode: str, *, detect: bool = False, repeats: int = 2, count: bool = False) -> KernelJob:
+    def job(
+        self, mode: str, *, purpose: Purpose = "numbers", detect: bool = False, repeats: int = 2
+    ) -> KernelJob:
         """Return the job for one `mode`.
 
-        One workgroup more than needed runs where invocations are guarded, unless work is counted.
+        Where invocations are guarded, more workgroups run than are needed: one along x for numbers, one along
+        every axis that has a size for safety, none where work is counted.
         """
         extent = self.contract.extent(self.params)
         covered = self.contract.unit == "invocations"
@@ -58,14 +62,21 @@ class PreparedLaunch:
             # The worker reads the workgroup size; a learner's text is not even parsed in this process.
             workgroups=(1, 1, 1) if covered else extent,
             invocations=extent if covered else None,
-            spare_workgroups=int(covered and not count),
+            spare_workgroups=self._spare(purpose) if covered else (0, 0, 0),
             repeats=repeats,
             # A buffer that the kernel updates in place would be other input the second time.
             fresh=any(spec.role != "output" for spec in self.contract.outputs),
             mode=mode,  # type: ignore[arg-type]
             detect=detect,
-            count=count,
+            count=purpose == "cost",
         )
+
+    def _spare(self, purpose: Purpose) -> tuple[int, int, int]:
+        if purpose == "cost":
+            return 0, 0, 0
+        axes = (*self.contract.axes, "1", "1")
+        y, z = (int(purpose == "safety" and axis != "1") for axis in axes[1:3])
+        return 1, y, z
 
     def _bindings(self) -> list[JobBinding]:
         bindings = []

@@ -19,7 +19,7 @@ import numpy as np
 from gradschool.contract import Contract
 from gradschool.errors import KernelError, KernelTimeout
 from gradschool.gpu.jobs import JobCost, JobFinding, JobResult, KernelJob, run_interpreted
-from gradschool.grading.calls import Evidence, Launch
+from gradschool.grading.calls import Evidence, Launch, Purpose
 from gradschool.grading.expect import Mismatch
 from gradschool.grading.prepared import PreparedLaunch
 from gradschool.release.stubs import is_unwritten_kernel
@@ -83,7 +83,7 @@ class KernelProbe:
         launch = self._prepare(file, values)
         outputs = None
         if not on_device_only or not self._bench.has_device:
-            outputs, _ = self._interpret(launch, detect=not on_device_only)
+            outputs, _ = self._interpret(launch, "numbers", detect=not on_device_only)
         if self._bench.has_device:
             on_device = launch.outputs_of(self._run(launch, launch.job("device")))
             if outputs is not None:
@@ -107,7 +107,7 @@ class KernelProbe:
             Mismatch: A hazard was found, or part of an output was never written.
         """
         launch = self._prepare(file, values)
-        self._interpret(launch, detect=True, guard_reads=guard_reads, must_write=True)
+        self._interpret(launch, "safety", guard_reads=guard_reads)
 
     def cost(self, file: str, **values: Any) -> tuple[Any, JobCost]:
         """Run kernel `file` in the interpreter and return its output and its counted work.
@@ -120,7 +120,7 @@ class KernelProbe:
             values: Arrays by binding name and `Params` fields by name.
         """
         launch = self._prepare(file, values)
-        outputs, cost = self._interpret(launch, detect=False, count=True)
+        outputs, cost = self._interpret(launch, "cost", detect=False)
         assert cost is not None
         return (next(iter(outputs.values())) if len(outputs) == 1 else outputs), cost
 
@@ -150,13 +150,12 @@ class KernelProbe:
     def _interpret(
         self,
         launch: PreparedLaunch,
+        purpose: Purpose,
         *,
-        detect: bool,
+        detect: bool = True,
         guard_reads: bool = False,
-        must_write: bool = False,
-        count: bool = False,
     ) -> tuple[dict[str, np.ndarray], JobCost | None]:
-        result = self._run(launch, launch.job("interpret", detect=detect, count=count))
+        result = self._run(launch, launch.job("interpret", purpose=purpose, detect=detect))
         outputs, hazards, places = launch.evidence(result), hazard_kinds(result), hazard_places(result)
         self._evidence.launches.append(
             Launch(
@@ -168,10 +167,11 @@ class KernelProbe:
                 places,
                 result.workgroup_size,
                 result.cost,
+                purpose,
             )
         )
         _expect_no_hazard(launch.file, result.findings, guard_reads)
-        if must_write:
+        if purpose == "safety":
             launch.expect_written(result)
         return launch.outputs_of(result), result.cost
 
@@ -194,10 +194,10 @@ def hazard_places(result: JobResult) -> tuple[str, ...]:
 
 
 def interpret_here(
-    launch: PreparedLaunch, *, count: bool
+    launch: PreparedLaunch, purpose: Purpose
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...], tuple[str, ...], JobCost | None]:
     """Run our own kernel text in this process; learners' text goes to the worker."""
-    job = launch.job("interpret", detect=not count, repeats=1, count=count)
+    job = launch.job("interpret", purpose=purpose, detect=purpose != "cost", repeats=1)
     result = run_interpreted(job, launch.buffers())
     return launch.evidence(result), hazard_kinds(result), hazard_places(result), result.cost
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradschool.gpu.jobs import JobCost
-from gradschool.grading.calls import Launch
+from gradschool.grading.calls import Launch, Purpose
 from gradschool.grading.prepared import PreparedLaunch
 from gradschool.grading.probe import interpret_here
 from gradschool.pack import Stage
@@ -37,20 +37,19 @@ class KernelReplays:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._known: dict[tuple[str, bool, bytes], LaunchOutcome] = {}
+        self._known: dict[tuple[str, Purpose, bytes], LaunchOutcome] = {}
 
     def run(self, source: str, launch: Launch) -> LaunchOutcome:
         """Run `source` on the inputs of `launch`, with the learner's workgroup size where it is a constant."""
         text = resize(source, launch.workgroup_size)
-        counted = launch.cost is not None
-        key = (text, counted, _digest(launch))
+        key = (text, launch.purpose, _digest(launch))
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
             contract = self._stage.contracts[launch.file]
             given = {name: launch.params[name] for name, _ in contract.fields}
             prepared = PreparedLaunch(contract, launch.file, text, {**launch.arrays, **given})
-            self._known[key] = LaunchOutcome(*interpret_here(prepared, count=counted))
+            self._known[key] = LaunchOutcome(*interpret_here(prepared, launch.purpose))
         return self._known[key]
 
 

@@ -174,9 +174,9 @@ def test_a_contracts_kernel_runs_as_a_job(scale: Kernel, backend: Backend) -> No
 
 
 def test_a_job_may_count_invocations_and_leave_the_workgroup_size_to_the_kernel() -> None:
-    job = Setup().job(invocations=(9, 1, 1), spare_workgroups=1)
-    assert job.launch_size((4, 1, 1)) == (4, 1, 1)
-    assert job.launch_size((256, 1, 1)) == (2, 1, 1)
+    job = Setup().job(invocations=(9, 1, 1), spare_workgroups=(1, 0, 2))
+    assert job.launch_size((4, 1, 1)) == (4, 1, 3)
+    assert job.launch_size((256, 1, 1)) == (2, 1, 3)
     with pytest.raises(KernelLimitError, match="65,536"):
         Setup().job(invocations=(65_536, 1, 1)).launch_size((1, 1, 1))
 
