@@ -76,7 +76,7 @@ class Unfinished:
         """Return the lines to show if `error` comes of a name that another cell did not finish."""
         if not isinstance(error, _AFTER_EFFECTS) or not frames:
             return None
-        missing = [error.name] if isinstance(error, NameError) else _names_read_by(frames[-1])
+        missing = [error.name] if isinstance(error, NameError) else _containers_read_by(frames[-1])
         for name in missing:
             if name in self._reasons:
                 return [
@@ -111,10 +111,12 @@ def _names_set_by(source: str) -> Iterator[str]:
             yield symbol.get_name()
 
 
-def _names_read_by(frame: FrameType) -> list[str]:
-    """Return the names of the notebook that the code of `frame` reads."""
-    reading = ("LOAD_NAME", "LOAD_GLOBAL")
-    return [step.argval for step in dis.get_instructions(frame.f_code) if step.opname in reading]
+def _containers_read_by(frame: FrameType) -> Iterator[str]:
+    """Return the names of the notebook that the code of `frame` reads and that may be half filled."""
+    for step in dis.get_instructions(frame.f_code):
+        if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+            if isinstance(frame.f_globals.get(step.argval), (dict, list, set)):
+                yield step.argval
 
 
 def _show_sentences(error: BaseException, lines: list[str]) -> None:

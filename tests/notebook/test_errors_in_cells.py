@@ -83,8 +83,8 @@ def test_a_cell_that_needs_a_stopped_cell_says_which_exercise_is_missing(capsys)
 
 @pytest.mark.parametrize("reading", ["runs['a']", "list(runs.values())[3]", "seen()", "a, b = runs"])
 def test_half_made_values_are_explained_as_missing_ones_are(capsys, reading: str) -> None:
-    functions = "def seen():\n    return runs['a']"
-    _, _, shown = shown_by_cells(capsys, functions, f"runs = {{}}\n{STOPPED}\nruns['a'] = 1", reading)
+    before, reads = "blue = '#00f'", "def seen():\n    return blue, runs['a']"
+    _, shown = shown_by_cells(capsys, f"{before}\n{reads}\nruns = {{}}\n{STOPPED}\nruns['a'] = 1", reading)
     assert "needs runs" in shown
     assert "Traceback" not in shown
 
