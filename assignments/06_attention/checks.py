@@ -137,7 +137,7 @@ def test_the_gradients_of_the_mean(submission):
     expect(set(grads) == set(params), f"grads has the names {sorted(grads)}; params has {sorted(params)}.")
     expect_array(grads["wo"], [[8.0], [16.0]], f"{story}, wo")
     expect_array(grads["wv"], [[4.0, 4.0], [8.0, 8.0]], f"{story}, wv")
-    expect_array(grads["wq"], 36 * np.ones((2, 3)) * np.array([[1], [2]]) * np.sqrt(3) / 3, f"{story}, wq")
+    expect_array(grads["wq"], 72 / np.sqrt(3) * np.array([[1, 1, 1], [2, 2, 2]]), f"{story}, wq")
 
 
 @pytest.mark.exercise("is_permutation_equivariant")

@@ -250,7 +250,7 @@ for place, (ax, title) in enumerate(zip(axes, titles, strict=True)):
     ax.set(title=title, xlabel="d", xlim=(0.8, 20000), xticks=(1, 10, 100, 1000))
     ax.annotate("  as it is", (1024, raw[-1, place]), color=ORANGE, va="center")
     ax.annotate("  divided", (1024, scaled[-1, place]), color=BLUE, va="center")
-axes[1].set(yscale="linear", ylim=(0, 4.4))
+axes[1].set(yscale="linear", ylim=(-0.25, 4.4))
 fig.tight_layout()
 
 # %% [markdown]
