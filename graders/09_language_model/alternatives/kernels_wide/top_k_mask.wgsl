@@ -1,0 +1,47 @@
+// top_k_mask: out[r, c] = logits[r, c] where it is one of the k largest of row r, else -inf
+//
+// Stage     09_language_model
+// Source    Fan et al. 2018, "Hierarchical Neural Story Generation", section 5.2
+// Shapes    logits, out: (n_rows, n_cols) f32; row-major
+// Bindings  0 params uniform | 1 logits read | 2 out read_write
+// Dispatch  invocations = (n_cols, n_rows, 1): x is the column, y the row; n_rows, n_cols >= 1
+// Guard     more invocations may run than needed and both arrays may be longer than the data;
+//           nothing past the end is read or written
+// Numerics  exact; exactly k stay: of equal scores the one in the lower column counts as larger; k >= 1,
+//           and k >= n_cols keeps all; a row may hold -inf, but no NaN
+
+struct Params {
+  n_rows: u32,
+  n_cols: u32,
+  k: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+// Scores as whole numbers in the same order: then one comparison decides.
+fn sortable(x: f32) -> u32 {
+  // 0 and -0 are equal scores with different bits.
+  let bits = select(bitcast<u32>(x), 0u, x == 0.0);
+  return select(bits | 0x80000000u, ~bits, bits >> 31u == 1u);
+}
+
+@compute @workgroup_size(256, 1)
+fn main(@builtin(global_invocation_id) global_id: vec3u) {
+  let place = global_id.y * params.n_cols + global_id.x;
+  if (global_id.x < params.n_cols && global_id.y < params.n_rows) {
+    let mine = sortable(logits[place]);
+    var n_before = 0u;
+    for (var c = 0u; c < params.n_cols; c++) {
+      let other = sortable(logits[global_id.y * params.n_cols + c]);
+      n_before += u32(other > mine) + u32(other == mine && c < global_id.x);
+    }
+    if (n_before < params.k) {
+      out[place] = logits[place];
+    } else {
+      var infinity = 0xff800000u;
+      out[place] = bitcast<f32>(infinity);
+    }
+  }
+}
