@@ -14,7 +14,7 @@ from gradschool.release.notebook_file import build_notebook, write_notebook
 from gradschool.release.stubs import stub_kernel
 
 # What tools leave behind while an assignment is opened; neither made nor reported.
-IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store", "checkpoints", USED}
+IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store", "checkpoints", "english_run.npz", USED}
 
 # Shorter lines (`)`, `else:`, `return out`) are said by everyone.
 MIN_LEAK_CHARS = 12
