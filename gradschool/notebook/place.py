@@ -45,10 +45,8 @@ class Place:
             close = difflib.get_close_matches(filename, here, n=1)
             raise UsageError(
                 f"There is no kernel {filename} in {self.kernels}.",
-                help=f"Did you mean {close[0]}?"
-                if close
-                else f"Kernels here: {', '.join(here) or 'none'}. One of another stage is found "
-                "when that stage's folder lies beside this one.",
+                help=(f"Did you mean {close[0]}?" if close else f"Kernels here: {', '.join(here) or 'none'}.")
+                + " One of another stage is found when that stage's folder lies beside this one.",
             )
         return path
 

@@ -1314,7 +1314,8 @@ for name, gap in part_gaps.items():
 
 # %% [markdown]
 # And a chain: from tokens to the stream after one feed-forward part, with nothing coming back to the host
-# in between. The arrays stay on the device, and the affine layers run on stage 1's kernel.
+# in between. The arrays stay on the device, and the affine layers run on stage 1's kernel. `gs.kernel` finds it
+# when the folder of stage 1 lies beside this one.
 
 # %% tags=["demo"]
 SEQ, D_FF = 7, 4 * D_MODEL
