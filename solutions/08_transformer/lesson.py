@@ -1226,7 +1226,7 @@ remembered = {
 fig, ax = plt.subplots(figsize=(6.5, 3.6))
 for bend, colour, name in ((True, BLUE, "with the bend"), (False, ORANGE, "without")):
     ax.semilogx(FACTS, remembered[bend], "o-", color=colour, markersize=4, base=2)
-    ax.annotate(f" {name}", (512, remembered[bend][-1]), color=colour, va="center")
+    ax.annotate(f"  {name}", (512, remembered[bend][-1]), color=colour, va="center")
 ax.set(
     xlabel="facts stored in 32 features",
     ylabel="share recalled",
@@ -1598,9 +1598,8 @@ left.set(
     yscale="log",
     title="The stream, and (dotted) what is added",
 )
-right.set(
-    xlabel="block", ylabel="gradient, last block = 1", xlim=(-5, 25), title="The gradient on its way down"
-)
+right.set(xlabel="block", ylabel="gradient, last block = 1", xlim=(-5, 25), xticks=range(5, 30, 5))
+right.set_title("The gradient on its way down")
 fig.tight_layout()
 
 # %% [markdown]
@@ -1659,8 +1658,10 @@ for name, losses in deep_losses.items():
         continue  # far above the picture
     smooth = np.convolve(losses, np.ones(15) / 15, mode="valid")
     ax.plot(np.arange(len(smooth)) + 7, smooth, color=DEEP[name][2])
-    ax.annotate(f" {name}", (len(smooth) + 7, smooth[-1]), color=DEEP[name][2], va="center")
+    above = 0.06 if name == "no shortcut" else 0
+    ax.annotate(f" {name}", (len(smooth) + 7, smooth[-1] + above), color=DEEP[name][2], va="center")
 ax.axhline(math.log(10), color=GREY, linewidth=1)
+ax.annotate("guessing", (179, math.log(10) - 0.07), color=GREY, fontsize=9, va="center", ha="right")
 ax.set(xlabel="step", ylabel="loss [nats]", xlim=(0, 180), ylim=(1, 2.6), title="Twelve blocks, no warm-up")
 fig.tight_layout()
 
