@@ -1891,7 +1891,6 @@ for seed in (0, 1, 2):
     )
 print("its longest lines:", *(line.rstrip() for line in sorted(set(lines), key=len)[-3:]), sep="\n  ")
 
-# %% tags=["demo"]
 fig, ax = plt.subplots(figsize=(6.5, 3.6))
 ax.axhline(grammar_floor, color=INK, lw=1)
 ax.annotate("the floor", (1990, grammar_floor - 0.0015), color=INK, ha="right")
