@@ -499,7 +499,8 @@ for ax, (name, step) in zip(axes, {"L2 inside Adam": l2_step, "AdamW": adamw_ste
         ax.plot(decayed[name, noise], color=colour, linewidth=2, label=f"gradients of size {noise:g}")
     ax.set(title=name, xlabel="step", ylim=(0, 1.05))
 axes[0].set_ylabel("mean weight")
-axes[0].legend(frameon=False)
+axes[1].legend(frameon=False, loc="lower left")
+axes[1].annotate("three lines, one upon another", (240, 0.73))
 fig.tight_layout()
 for (name, noise), means in decayed.items():
     print(f"{name:14}, gradients of size {noise:5}: {means[-1]:.2f} of a weight is left")
@@ -2016,7 +2017,7 @@ left.set(
 )
 right.plot(np.arange(1, SEQ + 1), by_position, color=BLUE)
 for name, x in (("frequencies", 0), ("bigram", 1), ("trigram", 2)):
-    right.plot(x, baselines[name], "o", color=ORANGE, markersize=5)
+    right.plot(x, baselines[name], "o", color=ORANGE, markersize=5, clip_on=False)
     right.annotate(f"  {name}", (x, baselines[name]), color=ORANGE, va="center")
 right.set(xlabel="characters seen", ylabel="held-out loss", xlim=(0, SEQ), title="The loss of every position")
 fig.tight_layout()
