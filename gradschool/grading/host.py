@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Host:
             self._config._do_configure()
             self._config.hook.pytest_sessionstart(session=self._session)
             try:
-                self._session.perform_collect()
+                with _names_of_their_own(files):
+                    self._session.perform_collect()
             except pytest.UsageError as error:
                 raise PackError(f"The tests cannot be collected: {error}") from error
         failed = self._session.testsfailed
@@ -164,6 +166,23 @@ def _failure_of(report: pytest.TestReport, test: str, case: str) -> CaseResult:
         f"The check could not use what your function returned ({name} in the check, line {last.lineno})."
     )
     return CaseResult(test, case, "error", message)
+
+
+@contextlib.contextmanager
+def _names_of_their_own(files: Sequence[Path]):
+    """Import test files as they are on disk, whatever modules of the same names are loaded.
+
+    Every stage has a `checks.py`. Pytest names modules by their path below the root, and returns one that
+    is loaded under that name already: another stage's tests, or the text before an edit.
+    """
+    names = [path.stem for path in files]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        yield
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
 
 
 @contextlib.contextmanager
