@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -177,9 +177,15 @@ def evaluate(expression: str, names: Mapping[str, float]) -> float:
         PackError: The expression holds anything else, or an unknown name.
     """
     try:
-        return _evaluate(ast.parse(expression.strip(), mode="eval").body, names)
+        return _evaluate(_parse(expression), names)
     except (SyntaxError, KeyError, TypeError) as error:
         raise PackError(f"The contract's expression {expression!r} cannot be evaluated: {error}.") from error
+
+
+@lru_cache(maxsize=1_000)
+def _parse(expression: str) -> ast.expr:
+    """Parse once: a kernel's few expressions are evaluated at every launch."""
+    return ast.parse(expression.strip(), mode="eval").body
 
 
 _OPERATORS = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,18 @@ class Misconception:
 def load_misconceptions(stage: Stage) -> list[Misconception]:
     """Read the stage's catalogue and prove that every entry can be made from the reference.
 
-    A stage without a catalogue has no misconceptions.
+    A stage without a catalogue has no misconceptions. The same files are read and proven once.
 
     Raises:
         PackError: The file is not TOML, an entry is malformed, an id comes twice, an exercise
             is unknown, an edit does not fit the reference, or the result is not Python.
     """
+    files = (stage.lesson, *stage.kernels, *sorted(stage.graders.glob(PATTERN)))
+    return list(_load(stage, tuple((path, path.stat().st_mtime_ns) for path in files)))
+
+
+@lru_cache(maxsize=32)
+def _load(stage: Stage, _when: tuple[tuple[Path, int], ...]) -> tuple[Misconception, ...]:
     references = {**reference_functions(stage), **reference_kernels(stage)}
     found: dict[str, Misconception] = {}
     for path in sorted(stage.graders.glob(PATTERN)):
@@ -107,7 +114,7 @@ def load_misconceptions(stage: Stage) -> list[Misconception]:
                 raise PackError(f"{name}: the id {item.id!r} comes twice.")
             _require_sound(item, item.apply(references[item.exercise]), name)
             found[item.id] = item
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _read(path: Path, name: str) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import gradschool
 from gradschool.errors import PackError
 from gradschool.grading.kernel_desk import CourseDevice, course_kernels
-from gradschool.lesson_file import Cell
 from gradschool.pack import Stage
 
 
@@ -41,7 +41,7 @@ def load_reference(stage: Stage, replace: Mapping[str, str] | None = None) -> Re
             continue
         source = replace.get(cell.exercise or "", cell.source)
         try:
-            exec(_compile(source, stage, cell), module.__dict__)
+            exec(_compile(source, str(stage.lesson), cell.line), module.__dict__)
             if module.__dict__.get("gs") is gradschool:
                 # The lesson's functions launch the course's kernels, wherever this process runs.
                 module.__dict__["gs"] = CourseDevice(course_kernels(stage.shaders))
@@ -52,12 +52,14 @@ def load_reference(stage: Stage, replace: Mapping[str, str] | None = None) -> Re
     return module
 
 
-def _compile(source: str, stage: Stage, cell: Cell) -> types.CodeType:
+@lru_cache(maxsize=2_000)
+def _compile(source: str, lesson: str, line: int) -> types.CodeType:
+    """Compile a cell; a misconception's module shares all cells but one with the reference."""
     tree = ast.parse(source)
     tree.body = [node for node in tree.body if not _is_call(node)]
     # Line numbers of the lesson file make a traceback point at the real line.
-    ast.increment_lineno(tree, cell.line - 1)
-    return compile(tree, str(stage.lesson), "exec")
+    ast.increment_lineno(tree, line - 1)
+    return compile(tree, lesson, "exec")
 
 
 def _is_call(node: ast.stmt) -> bool:

@@ -60,6 +60,7 @@ class GradingSession:
             hidden=[pack.root / name for name in CONTENT_FOLDERS],
         )
         self._gpu = GpuWorker(device=self.options.device)
+        self._kernels_ran = False
         # The course's own kernels never run where a learner's do.
         self._course = GpuWorker(device="interpreter")
 
@@ -142,8 +143,10 @@ class GradingSession:
                 # Never the student's fault, so never silently a score: the next run grades it again.
                 status = "not-graded"
                 problems.insert(0, f"The grader itself failed ({self._faults[0]}). Your instructor was told.")
-        # Nothing of one student's kernels stays on the device for the next.
-        self._gpu.recycle()
+        if self._kernels_ran:
+            # Nothing of one student's kernels stays on the device for the next.
+            self._gpu.recycle()
+            self._kernels_ran = False
         return SubmissionRecord(
             student=student,
             stage=stage.id,
@@ -189,6 +192,7 @@ class GradingSession:
 
     def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
         def run(job: Any, buffers: Mapping[int, Any]) -> Any:
+            self._kernels_ran = True
             return self._gpu.run(job, dict(buffers), timeout_s=self.options.kernel_timeout_s)
 
         hung: dict[str, KernelError] = {}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -162,9 +163,13 @@ def _prove(proof: Proof) -> ProofOutcome:
     return prove(_SESSION, stage, proof)
 
 
+# A process of the pool proves many submissions of one pack that does not change meanwhile.
+_released = lru_cache(maxsize=32)(build_assignment)
+
+
 def submission_of(stage: Stage, functions: dict[str, str], kernels: dict[str, str]) -> SubmissionFiles:
     """Return the released assignment with some answers filled in, as a submission."""
-    released = build_assignment(stage)
+    released = _released(stage)
     notebook = msgspec.json.decode(released[f"{stage.id}.ipynb"])
     files = SubmissionFiles()
     data = msgspec.json.encode(fill_notebook(notebook, functions))
