@@ -2313,8 +2313,9 @@ def date_pairs(numbers, forms):
 DATES_CONFIG = {"n_heads": 4, "n_layers": 1, "norm": "pre", "pad": PAD, "without": ()}
 
 
-def dates_run(seed, config=DATES_CONFIG, name="dates"):
+def dates_run(seed, config=None, name="dates"):
     """Train on most days; return parameters, losses, and the test's sources, targets and verdicts."""
+    config = config or DATES_CONFIG
     days = np.random.default_rng(seed).permutation(N_DAYS)
     unseen, seen = days[:500], days[500:]
 
