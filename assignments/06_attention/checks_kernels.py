@@ -29,7 +29,7 @@ def test_scores_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_scores.wgsl")
-def test_scores_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_scores_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_scores.wgsl", q=numbers(rng, 2, 3, 5), k=numbers(rng, 2, 9, 5))
 
 
@@ -75,7 +75,7 @@ def test_output_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_output.wgsl")
-def test_output_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_output_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_output.wgsl", attn=numbers(rng, 2, 3, 9), v=numbers(rng, 2, 9, 5))
 
 
@@ -86,7 +86,7 @@ def test_dattn_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_backward_attn.wgsl")
-def test_dattn_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_dattn_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_backward_attn.wgsl", dout=numbers(rng, 2, 3, 5), v=numbers(rng, 2, 9, 5))
 
 
@@ -98,7 +98,7 @@ def test_dq_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_backward_q.wgsl")
-def test_dq_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_dq_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_backward_q.wgsl", dscores=numbers(rng, 2, 3, 9), k=numbers(rng, 2, 9, 5))
 
 
@@ -110,7 +110,7 @@ def test_dk_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_backward_k.wgsl")
-def test_dk_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_dk_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_backward_k.wgsl", dscores=numbers(rng, 2, 3, 9), q=numbers(rng, 2, 3, 5))
 
 
@@ -122,5 +122,5 @@ def test_dv_kernel_on_two_items(kernel):
 
 
 @pytest.mark.exercise("attention_backward_v.wgsl")
-def test_dv_kernel_is_safe_on_odd_sizes(kernel, rng):
+def test_dv_kernel_on_odd_sizes_is_safe(kernel, rng):
     kernel.safety("attention_backward_v.wgsl", attn=numbers(rng, 2, 3, 9), dout=numbers(rng, 2, 3, 5))

@@ -22,6 +22,8 @@ _SIZES = {
     "d_head": 4,
     "d_model": 8,
     "seq": 12,
+    "n_positions": 17,  # more than seq, and a start among them
+    "n_masks": 1,  # divides every batch
     "batch": 2,
     "n_bins": 6,
     "h": 5,

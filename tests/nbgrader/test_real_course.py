@@ -47,7 +47,7 @@ def test_nothing_usable_is_zero_with_reasons(course) -> None:
 def test_no_file_of_the_hidden_half_is_beside_a_graded_submission(course) -> None:
     for student in ("ada", "bo", "cy"):
         names = {path.name for path in (course.root / "autograded" / student).rglob("*") if path.is_file()}
-        assert names == {"00_tiny.ipynb", "checks.py", "double.svg", "scale_shift.wgsl"}
+        assert names == {"00_tiny.ipynb", "checks.py", "double.svg", "hints.toml", "scale_shift.wgsl"}
 
 
 def test_the_config_is_the_instructors_to_extend(course) -> None:
