@@ -313,7 +313,7 @@ def test_the_parts_on_kernels_equal_numpy(outcome):
 
 
 def test_the_lesson_reverses_and_sorts_everything(outcome):
-    assert min(min(pair) for pair in outcome["digit_results"]) >= 0.99  # another BLAS may miss one string
+    assert outcome["digit_results"] == [[1.0, 1.0]] * 3
 
 
 def test_the_lesson_turns_unseen_dates_into_iso_dates(outcome):
