@@ -9,7 +9,9 @@ import numpy as np
 
 from gradschool.wgsl.errors import Source
 
-HARD = frozenset(["race", "out-of-bounds-write", "divergent-barrier", "divergent-subgroup", "step-budget"])
+HARD = frozenset(
+    ["race", "overwritten", "out-of-bounds-write", "divergent-barrier", "divergent-subgroup", "step-budget"]
+)
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class Finding:
 
     Attributes:
         kind: `race`, `out-of-bounds-write`, `out-of-bounds-read`, `divergent-barrier`, `uninitialised-read`,
-            `atomic-order`, `divergent-subgroup`, `subgroup-read` or `step-budget`.
+            `atomic-order`, `overwritten`, `divergent-subgroup`, `subgroup-read` or `step-budget`.
         line: Line where it happens.
         other_line: The other line of a race, else None.
         variable: Name of the variable, or an empty string.
@@ -183,6 +185,18 @@ class Reporter:
             )
 
         self.add("atomic-order", line, None, memory, make)
+
+    def report_overwritten(self, memory, line, changed: str) -> None:
+        """An atomicStore in storage meets other workgroups' atomics, and the order of the two decides."""
+
+        def make() -> str:
+            return (
+                f"overwritten: {changed} depends on which workgroup comes first at {memory.info.name}: the store on "
+                f"{self.quote(line)} may happen after other workgroups have added to it already, and no barrier waits for "
+                "another workgroup. Have the buffer cleared before the launch, or by a launch of its own."
+            )
+
+        self.add("overwritten", line, None, memory, make)
 
     def report_subgroup(self, name: str, lane: int, away: int, line: int) -> None:
         """Only part of a subgroup reaches an operation."""

@@ -174,6 +174,8 @@ class Memory:
                 self.fresh[index] = False
             if self.written is not None:
                 self.written[index] = True
+        if op == "store" and self.info.space == "storage" and self.run.many_groups:
+            self.run.stored.setdefault(self, line)
         if wanted and op != "load":
             self.run.ordered.setdefault(self, line)
             if self.run.backwards:

@@ -69,7 +69,10 @@ class Run(Masks, Reporter, Subgroups):
         total = workgroups[0] * workgroups[1] * workgroups[2]
         self.many_groups = total > 1
         self.backwards = False  # atomics and workgroups take turns in reverse
+        # Workgroups end one after the other: what one does first, others have done before it.
+        self.one_by_one = False
         self.ordered: dict[Any, int] = {}  # memories whose atomics gave a value back, and a line that did
+        self.stored: dict[Any, int] = {}  # storage that atomicStore overwrote, and a line that did
 
     # Buffers.
 
@@ -134,7 +137,7 @@ class Run(Masks, Reporter, Subgroups):
         """Run all workgroups."""
         nx, ny, nz = self.workgroups
         total, width = nx * ny * nz, self.size[0] * self.size[1] * self.size[2]
-        per_batch = max(1, BATCH_LANES // width)
+        per_batch = 1 if self.one_by_one else max(1, BATCH_LANES // width)
         starts = range(0, total, per_batch)
         for start in reversed(starts) if self.backwards else starts:
             numbers = np.arange(start, min(total, start + per_batch))

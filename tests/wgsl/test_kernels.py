@@ -316,6 +316,35 @@ def test_a_result_that_depends_on_the_order_of_atomics_is_noted(run):
     assert (finding.kind, finding.hard, finding.line) == ("atomic-order", False, 5)
 
 
+HISTOGRAM = """
+  @group(0) @binding(0) var<storage, read> token: array<u32>;
+  @group(0) @binding(1) var<storage, read_write> counts: array<atomic<u32>, 4>;
+  @compute @workgroup_size(8)
+  fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) k: u32) {
+    if (WHO && k < 4u) { atomicStore(&counts[k], 0u); }
+    storageBarrier();
+    atomicAdd(&counts[token[id.x]], 1u);
+  }
+"""
+
+
+@pytest.mark.parametrize(
+    ("who", "found"), [("id.x < 8u", ["overwritten"]), ("true", ["overwritten"]), ("false", [])]
+)
+def test_a_buffer_cleared_by_one_workgroup_while_others_add_is_found(run, who, found):
+    buffers = {"b0": np.arange(24, dtype=np.uint32) % 4, "b1": np.zeros(4, np.uint32)}
+    result = run(HISTOGRAM.replace("WHO", who), (3,), **buffers)
+    assert [finding.kind for finding in result.findings] == found
+    assert all(finding.hard and finding.line == 6 for finding in result.findings)
+
+
+def test_one_workgroup_may_clear_what_it_adds_to(run):
+    buffers = {"b0": np.arange(8, dtype=np.uint32) % 4, "b1": np.full(4, 9, np.uint32)}
+    result = run(HISTOGRAM.replace("WHO", "true"), (1,), **buffers)
+    assert result.findings == []
+    np.testing.assert_array_equal(result.buffers[1].view(np.uint32), 2)
+
+
 def test_generated_names_never_hide_a_type(run):
     loops = "".join(
         f"for (var k = 0u; k < 3u; k++) {{ if k == 1u {{ continue; }} sum += part{n}(i32(k)); }}\n"
