@@ -254,7 +254,7 @@ def _probe_factory(folder: Path) -> Any:
             lambda job, buffers: worker.run(job, buffers, timeout_s=KERNEL_TIMEOUT_S),
             has_device=worker.info.kind != "interpreter",
         )
-        return KernelProbe(FolderContracts(folder), FolderKernels(folder), bench, evidence)
+        return KernelProbe(FolderContracts(folder), FolderKernels(folder), bench, evidence, strict=True)
 
     return make
 

@@ -101,6 +101,18 @@ def test_a_broken_kernel_costs_its_own_points_and_no_others(
     assert record.score == 5
 
 
+def test_a_missing_guard_costs_the_points_of_safety_and_not_those_of_the_numbers(
+    session: GradingSession, stage: Stage, submit
+) -> None:
+    text = reference_kernels(stage)["scale_shift.wgsl"].replace("if (i >= params.n) {", "if (false) {")
+    found = exercise(session.grade("dana", "00_tiny", submit("dana", kernel=text)), "scale_shift.wgsl")
+    assert {test.name: test.score for test in found.tests} == {
+        "test_scale_shift_is_exact": 2,
+        "test_scale_shift_is_safe": 0,
+    }
+    assert found.misconception == "no-guard"
+
+
 def test_an_endless_kernel_is_stopped_and_named_by_its_line(
     session: GradingSession, stage: Stage, submit
 ) -> None:

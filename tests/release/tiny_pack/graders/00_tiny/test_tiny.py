@@ -27,7 +27,14 @@ def test_halve_is_exact(submission, reference, rng):
 
 
 @pytest.mark.exercise("scale_shift.wgsl")
-@pytest.mark.points(3)
+@pytest.mark.points(2)
 def test_scale_shift_is_exact(kernel, rng):
     x = rng.integers(-100, 100, size=65).astype(np.float32)
     expect_equal(kernel("scale_shift.wgsl", x=x, alpha=2.0, beta=1.0), 2 * x + 1)
+
+
+@pytest.mark.exercise("scale_shift.wgsl")
+@pytest.mark.points(1)
+def test_scale_shift_is_safe(kernel, rng):
+    x = rng.integers(-100, 100, size=65).astype(np.float32)
+    kernel.safety("scale_shift.wgsl", x=x, alpha=2.0, beta=1.0)
