@@ -178,7 +178,8 @@ def non_local_block_forward(x, params):
     _demand(x.shape[1] == len(params["w_theta"]), "x has other channels than the matrices")
     n, c_in, h, w = x.shape
     rows = x.transpose(0, 2, 3, 1).reshape(n, h * w, c_in)
-    y, inner = _attend(*(rows @ params[name] for name in ("w_theta", "w_phi", "w_g")), None, 1.0)
+    theta, phi, g = (rows @ params[name] for name in ("w_theta", "w_phi", "w_g"))
+    y, inner = _attend(theta, phi, g, None, 1.0)
     added = (y @ params["w_out"]).reshape(n, h, w, c_in).transpose(0, 3, 1, 2)
     return added + x, {"attn": inner["attn"], "inner": inner, "rows": rows, "size": (h, w), "params": params}
 
