@@ -110,7 +110,17 @@ class MissingFunction(SubmissionError):
 
 
 class NotWritten(SubmissionError):
-    """The function is still the stub: it raises NotImplementedError."""
+    """The function is still the stub, or calls one that is: NotImplementedError was raised.
+
+    Args:
+        message: What is wrong, as one sentence.
+        help: What to do next.
+        function: The function that is not written, as far as it said.
+    """
+
+    def __init__(self, message: str, *, help: str = "", function: str = "") -> None:
+        super().__init__(message, help=help)
+        self.function = function
 
 
 class CallFailed(SubmissionError):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradschool.errors import CallFailed, SubmissionError
+from gradschool.errors import CallFailed, NotWritten, SubmissionError
 from gradschool.gpu.device_log import DeviceLog
 from gradschool.grading.arguments import snapshot
 from gradschool.grading.calls import Call, Evidence
@@ -89,6 +89,8 @@ class Submission:
             answer = self._backend.call(name, args, kwargs)
         except SubmissionError as error:
             call.raised = error.exception_type if isinstance(error, CallFailed) else type(error).__name__
+            if isinstance(error, NotWritten) and error.function not in ("", name):
+                call.raised = "CallsUnwritten"
             raise
         self.device_log = answer.device_log
         call.value = answer.value

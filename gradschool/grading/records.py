@@ -17,7 +17,11 @@ Status = Literal["graded", "partial", "not-graded"]
 
 
 class TestRecord(msgspec.Struct, kw_only=True):
-    """One hidden test: its points are earned only if every case passed."""
+    """One hidden test: its points are earned only if every case passed.
+
+    `stand_ins` are earlier exercises that had failed: the test passes with the course's functions in
+    their place.
+    """
 
     __test__: ClassVar[bool] = False  # pytest: a record, not a class of tests
 
@@ -26,6 +30,7 @@ class TestRecord(msgspec.Struct, kw_only=True):
     max_score: float
     outcome: Outcome
     message: str = ""
+    stand_ins: list[str] = []
 
 
 class ExerciseRecord(msgspec.Struct, kw_only=True):

@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import msgspec
 
-from gradschool.errors import CallTimeout, KernelError, SandboxError, SubmissionError, WorkerDied
+from gradschool.errors import KernelError, SandboxError, SubmissionError
 from gradschool.gpu.worker_backend import WorkerBackend
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.bench import StageBench
 from gradschool.grading.calls import Evidence
-from gradschool.grading.host import CaseResult
+from gradschool.grading.functions import CourseFunctions, MixedFunctions, WorkerFunctions
+from gradschool.grading.judge import Judgement, judge, judge_again, record_of
 from gradschool.grading.kernel_desk import KernelDesk, course_kernels
 from gradschool.grading.options import GradeOptions
 from gradschool.grading.plugin import Bench
@@ -27,13 +28,12 @@ from gradschool.grading.records import (
     ExerciseRecord,
     SandboxRecord,
     SubmissionRecord,
-    TestRecord,
 )
 from gradschool.grading.submission_files import SubmissionFiles, read_submission
 from gradschool.grading.version import grader_version
 from gradschool.hints import cost_of
 from gradschool.pack import CONTENT_FOLDERS, Pack, Stage
-from gradschool.sandbox import CallResult, CellSource, Limits, Worker, Zygote, capabilities
+from gradschool.sandbox import CellSource, Limits, Zygote, capabilities
 
 
 class GradingSession:
@@ -53,6 +53,7 @@ class GradingSession:
         self.options = options or GradeOptions()
         self._stages = {stage.id: stage for stage in pack.stages if not stages or stage.id in stages}
         self._benches: dict[str, StageBench] = {}
+        self._courses: dict[str, CourseFunctions] = {}
         self._faults: list[str] = []
         self.sandbox = self._require_sandbox()
         self._zygote = Zygote(
@@ -86,6 +87,8 @@ class GradingSession:
     ) -> None:
         for bench in self._benches.values():
             bench.close()
+        for course in self._courses.values():
+            course.close()
         self._gpu.close()
         self._course.close()
         self._zygote.close()
@@ -132,10 +135,15 @@ class GradingSession:
                 make_probe=probe,
                 seed=self.options.seed,
             )
+            found = [
+                judge(bench, exercise.id) for exercise in stage.exercises if not only or exercise.id in only
+            ]
+            if functions and functions.broken is None:
+                found = self._look_again(stack, bench, files, found)
+            self._faults += [fault for judgement in found for fault in judgement.faults]
             exercises = [
-                self._charge(self._judge(bench, exercise.id), files.hints.get(exercise.id, 0))
-                for exercise in stage.exercises
-                if not only or exercise.id in only
+                self._charge(record_of(bench, judgement), files.hints.get(judgement.exercise, 0))
+                for judgement in found
             ]
             status = "partial" if problems else "graded"
             problems += functions.attempts if functions else []
@@ -171,13 +179,10 @@ class GradingSession:
         if files.cells is None:
             return None
         worker = stack.enter_context(self._zygote.spawn())
-        worker.desk = KernelDesk(
-            course_kernels(stage.shaders), lambda: WorkerBackend(self._course.info, self._course.run)
-        )
+        worker.desk = self._desk(stage)
         functions = WorkerFunctions(worker, self.options.call_timeout_s)
-        cells = [CellSource(cell.index, cell.id, cell.role, cell.source) for cell in files.cells]
         try:
-            report = worker.load(cells)
+            report = worker.load(_cells_of(files))
         except SubmissionError as error:
             problems.append(f"The notebook could not be run: {error.message}")
             functions.broken = error
@@ -189,6 +194,57 @@ class GradingSession:
             if not cell.ok and cell.exception_type != "NotImplementedError"
         )
         return functions
+
+    def _look_again(
+        self,
+        stack: contextlib.ExitStack,
+        bench: StageBench,
+        files: SubmissionFiles,
+        found: Sequence[Judgement],
+    ) -> list[Judgement]:
+        """Judge again, with the course's functions for earlier ones that failed, what lost points.
+
+        In the lesson's order, and in a worker of its own: by the time a course's function answers to the
+        learner's code, the exercise it is the answer to has been judged.
+        """
+        failed = [item.exercise for item in found if item.lost and not item.exercise.endswith(".wgsl")]
+        others = {
+            item.exercise: failed[: failed.index(item.exercise)] for item in found if item.exercise in failed
+        }
+        ended = {item.exercise for item in found if item.ended}
+        again = [
+            item
+            for item in found
+            # What hung without the help of another would hang again.
+            if (names := others.get(item.exercise)) and not item.unwritten
+            if not item.ended or ended.intersection(names)
+        ]
+        if not again:
+            return list(found)
+        worker = stack.enter_context(self._zygote.spawn())
+        worker.desk = self._desk(bench.stage)
+        worker.course = course = self._course_functions(bench.stage)
+        worker.load(_cells_of(files))
+        own = WorkerFunctions(worker, self.options.call_timeout_s)
+        second = {}
+        for item in again:
+            stand_ins = others[item.exercise]
+            worker.stand_in(stand_ins)
+            bench.plugin.bench.functions = MixedFunctions(own, course, frozenset(stand_ins))
+            second[item.exercise] = judge_again(bench, item, stand_ins)
+        return [second.get(item.exercise, item) for item in found]
+
+    def _course_functions(self, stage: Stage) -> CourseFunctions:
+        if stage.id not in self._courses:
+            self._courses[stage.id] = CourseFunctions(
+                self._zygote, stage, self._desk(stage), self.options.call_timeout_s
+            )
+        return self._courses[stage.id]
+
+    def _desk(self, stage: Stage) -> KernelDesk:
+        return KernelDesk(
+            course_kernels(stage.shaders), lambda: WorkerBackend(self._course.info, self._course.run)
+        )
 
     def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
         def run(job: Any, buffers: Mapping[int, Any]) -> Any:
@@ -218,79 +274,6 @@ class GradingSession:
             record, score=record.score - cost, message=message, hints=level, hint_cost=cost
         )
 
-    def _judge(self, bench: StageBench, exercise: str) -> ExerciseRecord:
-        tests: list[TestRecord] = []
-        failed: list[Evidence] = []
-        passed: list[Evidence] = []
-        for name, items in bench.tests_of(exercise):
-            worst = _run_test(bench, items, failed, passed)
-            if worst is not None and worst.fault:
-                self._faults.append(f"{exercise}, {name}: {worst.fault}")
-            points = bench.points[name]
-            tests.append(
-                TestRecord(
-                    name=name,
-                    score=float(points) if worst is None else 0.0,
-                    max_score=float(points),
-                    outcome="passed" if worst is None else worst.outcome,
-                    message="" if worst is None else worst.message,
-                )
-            )
-        found, explains_all = bench.namer.name(exercise, failed, passed) if failed else (None, False)
-        message = next((test.message for test in tests if test.message), "")
-        if found:
-            message = found.help if explains_all else f"{message}\n{found.help}"
-        return ExerciseRecord(
-            id=exercise,
-            score=sum(test.score for test in tests),
-            max_score=float(sum(bench.points[name] for name, _ in bench.tests_of(exercise))),
-            message=message,
-            misconception=found.id if found else None,
-            tests=tests,
-        )
 
-
-def _run_test(
-    bench: StageBench, items: Sequence[Any], failed: list[Evidence], passed: list[Evidence]
-) -> CaseResult | None:
-    """Run every case of a test and return the first failure; later cases still tell mistakes apart."""
-    worst = None
-    for item in items:
-        evidence = bench.plugin.bench.fresh_evidence()
-        result = bench.host.run(item)
-        (passed if result.outcome == "passed" else failed).append(evidence)
-        if result.outcome != "passed" and worst is None:
-            worst = result
-    return worst
-
-
-class WorkerFunctions:
-    """A learner's functions in the sandboxed worker, with patience that ends.
-
-    A function that hung once is not called again for this submission: thirty hidden tests
-    would otherwise wait thirty times.
-    """
-
-    def __init__(self, worker: Worker, timeout_s: float) -> None:
-        self._worker = worker
-        self._timeout_s = timeout_s
-        self._given_up: dict[str, SubmissionError] = {}
-        self.broken: SubmissionError | None = None
-
-    @property
-    def attempts(self) -> list[str]:
-        """Sentences about what the submission tried and was refused."""
-        return [f"The submission tried to {attempt}; this was refused." for attempt in self._worker.attempts]
-
-    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallResult:
-        """Call the function `name` in the worker."""
-        if self.broken is not None:
-            raise self.broken
-        if name in self._given_up:
-            raise self._given_up[name]
-        try:
-            return self._worker.call(name, args, dict(kwargs), timeout_s=self._timeout_s)
-        except SubmissionError as error:
-            if isinstance(error, CallTimeout | WorkerDied):
-                self._given_up[name] = error
-            raise
+def _cells_of(files: SubmissionFiles) -> list[CellSource]:
+    return [CellSource(cell.index, cell.id, cell.role, cell.source) for cell in files.cells or ()]

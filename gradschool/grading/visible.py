@@ -203,8 +203,8 @@ def _cells(folder: Path) -> list[SourceCell]:
 
 def _worker_functions(folder: Path, stack: contextlib.ExitStack) -> FunctionBackend:
     from gradschool.gpu.worker_backend import WorkerBackend
+    from gradschool.grading.functions import WorkerFunctions
     from gradschool.grading.kernel_desk import KernelDesk, learners_kernels
-    from gradschool.grading.session import WorkerFunctions
     from gradschool.sandbox import CellSource
 
     path = _notebook_of(folder)

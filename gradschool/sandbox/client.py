@@ -12,7 +12,7 @@ a `SubmissionError` whose sentence the learner can read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 
 from gradschool.errors import BadOutput, SandboxError, WireError
 from gradschool.gpu.device_log import DeviceLog
-from gradschool.sandbox import explain, messages
+from gradschool.sandbox import explain, messages, stand_ins
 from gradschool.sandbox.answers import CallResult, Desk
 from gradschool.sandbox.limits import Limits
 from gradschool.sandbox.loading import CellReport, CellSource, Loader, LoadReport
@@ -51,6 +51,8 @@ class Worker:
         self.report = LoadReport((), ())
         self.attempts: dict[str, None] = {}
         self.desk: Desk | None = None
+        self.course: stand_ins.Course | None = None
+        self._stand_ins: frozenset[str] = frozenset()
         self.n_restarts = -1
         self.peak_memory_bytes = 0
 
@@ -92,6 +94,18 @@ class Worker:
             raise SandboxError("No cells were loaded into this worker.")
         self.report = self._loader.load(self._start, self.close)
         self.attempts |= dict.fromkeys(self.report.attempts)
+        if self._stand_ins:
+            self.stand_in(self._stand_ins)
+
+    def stand_in(self, names: Iterable[str]) -> None:
+        """From now on have `course` answer to `names`, whoever calls them."""
+        self._stand_ins = frozenset(names)
+        if self._channel is not None:
+            try:
+                self._channel.send(messages.StandIns(tuple(sorted(names))), [])
+            except WireError:
+                # The process is gone; the next call starts another, which is told as well.
+                self.close()
 
     def ensure_alive(self) -> None:
         """Restart when the process is gone."""
@@ -190,12 +204,13 @@ class Worker:
             self._channel.send(order, arrays, timeout_s + _ANSWER_SLACK_S)
             while True:
                 answer, returned = self._channel.receive(max(0.0, deadline - monotonic()))
-                if not isinstance(answer, messages.DeviceRequest):
+                if not isinstance(answer, messages.Request):
                     return answer, returned
                 started = monotonic()
                 self._channel.send(*self._serve(answer, returned), timeout_s)
-                # The grader's own work is not the learner's time; the desk bounds it.
-                deadline += monotonic() - started
+                if isinstance(answer, messages.DeviceRequest):
+                    # The grader's own work is not the learner's time; the desk bounds it.
+                    deadline += monotonic() - started
         except WireTimeout:
             self.close()
             raise explain.timeout(name, timeout_s) from None
@@ -204,9 +219,9 @@ class Worker:
             self.close()
             raise explain.died(name, ending, error) from None
 
-    def _serve(
-        self, request: messages.DeviceRequest, arrays: list[np.ndarray]
-    ) -> tuple[messages.OnDevice | messages.NotOnDevice, list[np.ndarray]]:
+    def _serve(self, request: messages.Request, arrays: list[np.ndarray]) -> tuple[Any, list[np.ndarray]]:
+        if isinstance(request, messages.CallCourse):
+            return stand_ins.answer(request, arrays, self._stand_ins, self.course)
         if self.desk is None:
             return messages.NotOnDevice("No kernel can be launched here.", ""), []
         return self.desk.serve(request, arrays)

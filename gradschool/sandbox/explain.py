@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gradschool.errors import (
@@ -42,6 +43,10 @@ _HELP_BY_TYPE = {
 }
 
 
+# What a released stub raises.
+_STUB = re.compile(r"(\w+): your code here")
+
+
 def place(cell: int | None, line: int | None) -> str:
     """Where in the notebook, counted from 1 as a reader counts."""
     if cell is None:
@@ -52,7 +57,7 @@ def place(cell: int | None, line: int | None) -> str:
 def raised(name: str, problem: Problem) -> SubmissionError:
     """A function raised."""
     if problem.type == "NotImplementedError":
-        return NotWritten(f"{name} is not written yet.", help="Put your code where it says YOUR CODE HERE.")
+        return _not_written(name, problem.text)
     text = f": {problem.text}" if problem.text else ""
     return CallFailed(
         f"{name} raised {problem.type}{text}{place(problem.cell, problem.line)}",
@@ -63,6 +68,15 @@ def raised(name: str, problem: Problem) -> SubmissionError:
         cell=problem.cell,
         line=problem.line,
         trace=problem.trace,
+    )
+
+
+def _not_written(name: str, text: str) -> NotWritten:
+    found = _STUB.match(text)
+    function = found[1] if found else name
+    calls = f"{name} calls {function}, which" if function != name else name
+    return NotWritten(
+        f"{calls} is not written yet.", help="Put your code where it says YOUR CODE HERE.", function=function
     )
 
 

@@ -211,6 +211,37 @@ class NotOnDevice(Message, frozen=True):
     help: str
 
 
+class StandIns(Message, frozen=True):
+    """To a worker: from now on the course's own functions answer to these names."""
+
+    names: Annotated[tuple[_Name, ...], _Few]
+
+
+class CallCourse(Message, frozen=True):
+    """From a worker, inside a call: have the course's function of this name answer."""
+
+    name: _Name
+    args: list[Node]
+    kwargs: dict[_Name, Node]
+
+
+class CourseReturned(Message, frozen=True):
+    """To a worker: what the course's function returned, and the arguments it changed."""
+
+    value: Node
+    changed: Annotated[list[Changed], _Few]
+
+
+class CourseRaised(Message, frozen=True):
+    """To a worker: the course's function raised this."""
+
+    exception: str
+    text: str
+
+
 DeviceRequest = Upload | LaunchKernel | Download
-ToWorker = RunCell | RunCall | ListFunctions | OnDevice | NotOnDevice
-FromWorker = Ready | Failed | CellDone | Functions | Returned | Raised | Missing | Refused | DeviceRequest
+Request = DeviceRequest | CallCourse
+ToWorker = (
+    RunCell | RunCall | ListFunctions | OnDevice | NotOnDevice | StandIns | CourseReturned | CourseRaised
+)
+FromWorker = Ready | Failed | CellDone | Functions | Returned | Raised | Missing | Refused | Request

@@ -18,6 +18,7 @@ from gradschool.sandbox.messages import (
     LaunchKernel,
     NotOnDevice,
     OnDevice,
+    Request,
     ToWorker,
     Upload,
 )
@@ -70,15 +71,19 @@ class RemoteDevice:
     def _exchange(
         self, request: DeviceRequest, arrays: list[np.ndarray]
     ) -> tuple[OnDevice, list[np.ndarray]]:
-        if not self.in_call:
-            raise KernelError("Kernels run only inside a function that is being graded.")
-        self._channel.send(request, arrays)
-        reply, received = self._channel.receive()
+        reply, received = self.exchange(request, arrays)
         if isinstance(reply, NotOnDevice):
             raise KernelError(reply.message, help=reply.help)
         if not isinstance(reply, OnDevice):
             raise KernelError("The grader answered something else.")
         return reply, received
+
+    def exchange(self, request: Request, arrays: list[np.ndarray]) -> tuple[Any, list[np.ndarray]]:
+        """Ask the grader and wait for its answer; only inside a call does it listen."""
+        if not self.in_call:
+            raise KernelError("Kernels run only inside a function that is being graded.")
+        self._channel.send(request, arrays)
+        return self._channel.receive()
 
 
 class RemoteKernel:

@@ -28,10 +28,12 @@ from gradschool.sandbox.messages import (
     Problem,
     RunCall,
     RunCell,
+    StandIns,
     ToWorker,
 )
 from gradschool.sandbox.readable import readable_prefixes
 from gradschool.sandbox.remote_kernels import RemoteDevice, RemoteKernel
+from gradschool.sandbox.stand_ins import StandIn
 from gradschool.sandbox.stream import Stream
 from gradschool.sandbox.wire import Channel, Protocol
 
@@ -80,8 +82,16 @@ class Worker:
                 self._device.in_call = True
                 self._caller.answer(self._channel, order, arrays)
                 self._device.in_call = False
+            elif isinstance(order, StandIns):
+                self._stand_in(order)
             elif isinstance(order, ListFunctions):
                 self._channel.send(Functions(self._functions()))
+
+    def _stand_in(self, order: StandIns) -> None:
+        for name in order.names:
+            own = self._namespace.get(name)
+            if not isinstance(own, StandIn):
+                self._namespace[name] = StandIn(name, own, self._device.exchange)
 
     def _functions(self) -> tuple[str, ...]:
         own = (name for name in self._namespace if isinstance(name, str) and not name.startswith("__"))
