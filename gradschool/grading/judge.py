@@ -116,6 +116,9 @@ def record_of(bench: StageBench, found: Judgement) -> ExerciseRecord:
         bench.namer.name(found.exercise, found.failed, found.passed) if found.failed else (None, False)
     )
     message = next((test.message for test in tests if test.message), "")
+    if found.failed and not item:
+        relation = bench.namer.relate(found.exercise, found.failed, bench.signatures)
+        message = f"{message}\n{relation}".strip()
     if item:
         message = item.help if explains_all else f"{message}\n{item.help}"
     if found.helped:

@@ -21,7 +21,8 @@ from gradschool.grading.arguments import changed_arguments, resolve_functions, s
 from gradschool.grading.calls import Call, Evidence, same
 from gradschool.grading.fill import reference_kernels
 from gradschool.grading.misconceptions import Misconception, load_misconceptions
-from gradschool.grading.reference import load_reference
+from gradschool.grading.mixed_up import mixed_up
+from gradschool.grading.reference import Signatures, load_reference
 from gradschool.grading.replay import KernelReplays
 from gradschool.pack import Stage
 
@@ -90,6 +91,29 @@ class Namer:
         most = max((count for count, _ in counts), default=0)
         partial = [item for count, item in counts if count == most]
         return (self._most_agreeing(partial, failed, others), False) if most else (None, False)
+
+    def relate(self, exercise: str, failed: Sequence[Evidence], signatures: Signatures) -> str:
+        """Say which values are in each other's places, or are inputs; "" when none is."""
+        for evidence in sorted(failed, key=lambda evidence: evidence.size):
+            for call, right in zip(evidence.calls, self._right_answers(evidence), strict=True):
+                if call.name != exercise or call.raised or right[1]:
+                    continue
+                got, want = _values(call.value), _values(right[0])
+                names = signatures.result_names.get(exercise, ())
+                if len(names) != len(want):
+                    names = tuple(f"value {place}" for place in range(1, len(want) + 1))
+                given = list(zip(signatures.arguments.get(exercise, ()), call.args, strict=False))
+                if text := mixed_up(got, want, names, given):
+                    return text
+            for launch in evidence.launches:
+                if launch.file != exercise:
+                    continue
+                right = self._replays.run(self._kernels[exercise], launch).outputs
+                names = [name for name in right if name in launch.arrays or not name.startswith("past ")]
+                got, want = [launch.outputs[name] for name in names], [right[name] for name in names]
+                if text := mixed_up(got, want, names, list(launch.arrays.items())):
+                    return text
+        return ""
 
     def _most_agreeing(
         self, items: Sequence[Misconception], failed: Sequence[Evidence], others: Sequence[Evidence]
@@ -174,6 +198,10 @@ class Namer:
             differs = differs or theirs.hazards != right.hazards or not _moves_as(theirs.cost, right.cost)
             differs = differs or not same(dict(theirs.outputs), dict(right.outputs))
         return True, differs
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 def _moves_as(one: JobCost | None, other: JobCost | None) -> bool:

@@ -7,6 +7,7 @@ misconception is the reference with one edit.
 from __future__ import annotations
 
 import ast
+import re
 import types
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -77,6 +78,7 @@ class Signatures:
         self.arguments: dict[str, tuple[str, ...]] = {}
         self.n_returned: dict[str, int] = {}
         self.returns: dict[str, str] = {}
+        self.result_names: dict[str, tuple[str, ...]] = {}
         for source in sources:
             try:
                 body = ast.parse(source).body
@@ -96,6 +98,21 @@ class Signatures:
         self.arguments[node.name] = tuple(argument.arg for argument in arguments)
         self.returns[node.name] = ast.unparse(node.returns) if node.returns else ""
         self.n_returned[node.name] = _count_returned(node.returns)
+        self.result_names[node.name] = _result_names(node)
+
+
+def _result_names(function: ast.FunctionDef) -> tuple[str, ...]:
+    """What the values of the last `return` are called: by a name the docstring tells learners, or by place."""
+    found = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+    if not found:
+        return ()
+    values = found[-1].elts if isinstance(found[-1], ast.Tuple) else [found[-1]]
+    known = set(re.findall(r"\w+", ast.get_docstring(function) or ""))
+    single = "the result" if len(values) == 1 else ""
+    return tuple(
+        value.id if isinstance(value, ast.Name) and value.id in known else single or f"value {place}"
+        for place, value in enumerate(values, 1)
+    )
 
 
 def _count_returned(annotation: ast.expr | None) -> int:

@@ -96,4 +96,6 @@ def _part(got: np.ndarray, want: np.ndarray, bound: np.ndarray) -> str:
         first = int(np.argmax(columns))
         if first in (32, 64, 128, 256) and columns[first:].all():
             return f"Columns from {first} on are wrong: is a row longer than the workgroup?"
+    if share < 1 and np.any(want) and not np.any(want[wrong]):
+        return "It is wrong only where the right answer is 0: where something is masked, padded or cut off?"
     return ""

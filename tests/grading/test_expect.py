@@ -46,6 +46,12 @@ def test_a_wrong_answer_is_described(got, words: str) -> None:
     assert words in message_of(expect_close, got, WANT, what="out")
 
 
+def test_values_that_should_be_zero_and_are_not_point_at_the_mask() -> None:
+    want = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    got = np.where(want == 0, 0.01, want)
+    assert "only where the right answer is 0" in message_of(expect_close, got, want)
+
+
 def test_no_message_holds_a_hidden_number() -> None:
     rng = np.random.default_rng(3)
     want = rng.standard_normal((5, 7))
