@@ -101,6 +101,15 @@ def test_the_seed_decides_the_mask_and_float32_stays(submission, rng):
         "Another rng drops the same elements.",
         help="Draw from the given `rng`.",
     )
+    counts = {
+        int(np.count_nonzero(submission.dropout_forward(x, 0.5, _generator(rng), True)[0])) for _ in range(12)
+    }
+    # Twelve equal counts of 99 coins: less than once in 10^11.
+    expect(
+        len(counts) > 1,
+        "Every mask drops exactly as many elements as the one before.",
+        help="Each element decides for itself: compare one random number per element with the rate.",
+    )
 
 
 @pytest.mark.exercise("dropout_forward")

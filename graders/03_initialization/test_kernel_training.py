@@ -32,10 +32,12 @@ def test_dropout_kernel_numbers(kernel, reference, rng, n):
 
 @pytest.mark.exercise("dropout_forward.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9, 1.0, "met"])
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_dropout_kernel_takes_every_rate_and_seed(kernel, reference, rng, rate, seed):
     x = 1 + normal(rng, 150) ** 2
+    if rate == "met":  # one of the very numbers that are compared with it: u >= rate keeps that element
+        rate = float(np.sort(reference.random_uniform(x.size, seed))[75])
     got = kernel("dropout_forward.wgsl", x=x, rate=rate, seed=seed)
     want = _dropped(reference, x, rate, seed)
     expect_close(got, want, tolerance.elementwise(want, 8), what="out")
