@@ -10,7 +10,19 @@ import typer
 from gradschool.errors import GradschoolError
 
 # The order is the order of `gradschool --help`: learner, instructor, author.
-COMMANDS = ("doctor", "check", "hint", "trace", "watch", "grade", "report", "demo", "release", "verify")
+COMMANDS = (
+    "doctor",
+    "check",
+    "hint",
+    "trace",
+    "watch",
+    "grade",
+    "report",
+    "demo",
+    "release",
+    "verify",
+    "mutate",
+)
 
 
 def build_app() -> typer.Typer:

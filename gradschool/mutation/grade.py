@@ -1,0 +1,196 @@
+"""Grade one mutant as a submission is graded, and stop at the first test that notices."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pytest
+
+from gradschool.errors import KernelCompileError, KernelCrashed, KernelTimeout, PackError
+from gradschool.gpu.jobs import JobResult, KernelJob
+from gradschool.gpu.worker_client import GpuWorker
+from gradschool.grading.bench import StageBench
+from gradschool.grading.fill import reference_functions, reference_kernels
+from gradschool.grading.options import GradeOptions
+from gradschool.grading.plugin import Bench
+from gradschool.grading.records import DeviceRecord
+from gradschool.grading.session import GradingSession
+from gradschool.grading.submission_files import SubmissionFiles
+from gradschool.pack import Pack, Stage
+from gradschool.verify.run import submission_of
+
+How = Literal["test", "compile", "hang"]
+
+# A mutant that takes this many times as long as the reference, and as many steps, never ends.
+PATIENCE = 20
+SHORTEST_S = 2.0
+FEWEST_STEPS = 2_000
+
+
+class Death(msgspec.Struct, frozen=True):
+    """What noticed a mutant.
+
+    Attributes:
+        test: The hidden test, with its case.
+        how: By its numbers, because it does not compile, or because it never ends.
+        message: First line of what a learner would read.
+    """
+
+    test: str
+    how: How
+    message: str
+
+
+class WatchedGpu(GpuWorker):
+    """A worker that gives up on a kernel early and remembers why the last one failed."""
+
+    max_steps: int | None = None
+    most_steps = 0
+    how: How = "test"
+
+    def run(self, job: KernelJob, buffers: Mapping[int, np.ndarray], timeout_s: float = 10.0) -> JobResult:
+        """Run one job, see `GpuWorker.run`."""
+        if self.max_steps is not None:
+            job = msgspec.structs.replace(job, max_steps=min(job.max_steps, self.max_steps))
+        try:
+            result = super().run(job, buffers, timeout_s)
+        except KernelCompileError:
+            self.how = "compile"
+            raise
+        except (KernelTimeout, KernelCrashed):
+            self.how = "hang"
+            raise
+        self.most_steps = max(self.most_steps, result.steps)
+        return result
+
+
+class MutantSession(GradingSession):
+    """A grading session for answers that differ from the reference in one place.
+
+    The tests that caught most mutants of an exercise so far run first.
+
+    Args:
+        pack: The course with its hidden half.
+        options: Seed and device.
+    """
+
+    def __init__(self, pack: Pack, options: GradeOptions) -> None:
+        super().__init__(pack, options=options)
+        self._gpu: WatchedGpu = WatchedGpu(device=options.device)
+        self._full = options
+        self._kills: Counter[str] = Counter()
+        self._patience: dict[tuple[str, str], tuple[float, int]] = {}
+        self._slowest_s = 0.0
+
+    def try_answer(self, stage: Stage, exercise: str, source: str) -> Death | None:
+        """Return which hidden test notices that `source` is not the reference, None if none does.
+
+        What only a backward pass can see of its forward's cache is found by the backward's tests.
+
+        Raises:
+            PackError: The reference itself fails, or a test cannot be run.
+        """
+        for judge in judges_of(stage, exercise):
+            self._be_patient(stage, judge)
+            death = self._grade(stage, exercise, source, judge)
+            if death is not None:
+                return death
+        return None
+
+    def device_record(self) -> DeviceRecord:
+        """Return the device that kernels run on."""
+        return self._device_record()
+
+    def _be_patient(self, stage: Stage, judge: str) -> None:
+        """Set the limits by what the reference takes, and prove that it passes."""
+        key = (stage.id, judge)
+        if key not in self._patience:
+            self.options, self._gpu.max_steps = self._full, None
+            self._slowest_s = self._gpu.most_steps = 0
+            death = self._grade(stage, judge, None, judge)
+            if death is not None:
+                raise PackError(
+                    f"The reference of {judge} in {stage.id} fails {death.test}: {death.message}",
+                    help=f"Mend it first: `gradschool verify {stage.id[:2]}`.",
+                )
+            self._patience[key] = (self._slowest_s, self._gpu.most_steps)
+        seconds, steps = self._patience[key]
+        limit_s = max(SHORTEST_S, PATIENCE * seconds)
+        self.options = msgspec.structs.replace(
+            self._full,
+            call_timeout_s=min(limit_s, self._full.call_timeout_s),
+            kernel_timeout_s=min(limit_s, self._full.kernel_timeout_s),
+        )
+        self._gpu.max_steps = FEWEST_STEPS + PATIENCE * steps
+
+    def _grade(self, stage: Stage, exercise: str, source: str | None, judge: str) -> Death | None:
+        """Run the cases of `judge` on a submission, until one fails."""
+        files = _with_answer(stage, exercise, source) if source is not None else _all_right(stage)
+        bench = self.bench(stage.id)
+        self._gpu.how = "test"
+        with contextlib.ExitStack() as stack:
+            functions = None if judge.endswith(".wgsl") else self._functions(stack, stage, files, [])
+            bench.plugin.bench = Bench(
+                functions=functions,
+                signatures=bench.signatures,
+                reference=bench.reference,
+                make_probe=self._probe_factory(stage, files),
+                seed=self.options.seed,
+            )
+            items = [item for _, cases in bench.tests_of(judge) for item in cases]
+            if not items:
+                raise PackError(f"No hidden test of {stage.id} judges {judge}.")
+            for item in sorted(items, key=lambda item: -self._kills[item.nodeid]):
+                death = self._run(bench, item)
+                if death is not None:
+                    return death
+        return None
+
+    def _run(self, bench: StageBench, item: pytest.Function) -> Death | None:
+        evidence = bench.plugin.bench.fresh_evidence()
+        started = time.monotonic()
+        result = bench.host.run(item)
+        self._slowest_s = max(self._slowest_s, time.monotonic() - started)
+        if result.fault:
+            raise PackError(f"{item.name} of {bench.stage.id} could not be run: {result.fault}")
+        if result.outcome == "passed":
+            return None
+        self._kills[item.nodeid] += 1
+        raised = evidence.calls[-1].raised if evidence.calls else ""
+        how = "hang" if raised in ("CallTimeout", "WorkerDied") else self._gpu.how
+        lines = result.message.splitlines()
+        return Death(item.name, how, lines[0] if lines else result.outcome)
+
+
+def judges_of(stage: Stage, exercise: str) -> list[str]:
+    """Return the exercises whose tests see an answer: its own, and the backward pass that reads its cache."""
+    backward = exercise.removesuffix("_forward") + "_backward"
+    others = {other.id for other in stage.exercises}
+    return [exercise, backward] if exercise.endswith("_forward") and backward in others else [exercise]
+
+
+# The references do not change while mutants are graded; a stage's notebook is built once.
+@lru_cache(maxsize=16)
+def _all_right(stage: Stage) -> SubmissionFiles:
+    return submission_of(stage, reference_functions(stage), reference_kernels(stage))
+
+
+def _with_answer(stage: Stage, exercise: str, source: str) -> SubmissionFiles:
+    right = _all_right(stage)
+    if exercise.endswith(".wgsl"):
+        return dataclasses.replace(right, kernels={**right.kernels, exercise: source})
+    reference = reference_functions(stage)[exercise].strip("\n")
+    assert right.cells is not None
+    cells: list[Any] = [
+        dataclasses.replace(cell, source=source.strip("\n")) if cell.source == reference else cell
+        for cell in right.cells
+    ]
+    return dataclasses.replace(right, cells=cells)

@@ -1,0 +1,117 @@
+"""What an author sees while mutants are graded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gradschool.mutation.grade import Death
+from gradschool.mutation.mutants import Mutant
+from gradschool.mutation.records import ExerciseMutants, MutantRecord, MutationRecord
+from gradschool.mutation.run import Work
+
+
+class MutationView:
+    """A progress bar on stderr, then a table.
+
+    Args:
+        quiet: Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, emoji=False, quiet=quiet)
+        self._bar = Progress(
+            TextColumn("[bold]mutants"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[last]}"),
+            console=self._console,
+        )
+        self._task = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, n_mutants: int) -> None:
+        """Say how many mutants there are."""
+        self._task = self._bar.add_task("", total=n_mutants, last="")
+
+    def advance(self, mutant: Mutant, death: Death | None) -> None:
+        """Count one mutant."""
+        if self._task is not None:
+            self._bar.update(self._task, advance=1, last=mutant.id)
+
+
+def summary(record: MutationRecord) -> None:
+    """Print the table, the survivors and what was wrong with the list of equivalents."""
+    table = Table("exercise", box=SIMPLE)
+    for name in ("mutants", "killed", "no code", "endless", "equivalent", "survivors"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in record.exercises:
+        table.add_row(
+            f"{one.stage} {one.exercise}",
+            str(one.mutants),
+            str(one.killed),
+            str(one.not_compiled or ""),
+            str(one.endless or ""),
+            str(len(one.equivalent) or ""),
+            str(len(one.survivors) or ""),
+        )
+    console = Console(highlight=False, emoji=False)
+    console.print(table)
+    for one in record.exercises:
+        for survivor in one.survivors:
+            _show(console, one, survivor)
+        for fault in one.faults:
+            console.print(f"{one.stage}: {fault}", style="red", markup=False, soft_wrap=True)
+    console.print(_totals(record), markup=False, soft_wrap=True)
+
+
+def _totals(record: MutationRecord) -> str:
+    n = sum(one.mutants for one in record.exercises)
+    killed = sum(one.killed for one in record.exercises)
+    equivalent = sum(len(one.equivalent) for one in record.exercises)
+    survivors = sum(len(one.survivors) for one in record.exercises)
+    per_mutant = record.seconds / max(n, 1)
+    return (
+        f"{n} mutants: {killed} killed, {equivalent} equivalent, {survivors} survive; device "
+        f"{record.device.name} ({record.device.kind}), seed {record.seed}, {record.seconds:g} s, "
+        f"{per_mutant:.3f} s each"
+    )
+
+
+def _show(console: Console, one: ExerciseMutants, survivor: MutantRecord) -> None:
+    where = f"{one.stage}, line {survivor.line}: {survivor.id} survives"
+    console.print(where, style="red", markup=False, soft_wrap=True)
+    for sign, text in (("-", survivor.old), ("+", survivor.new)):
+        for line in text.splitlines() or [""]:
+            console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
+
+
+def show_list(work: Sequence[Work]) -> None:
+    """Print every mutant without grading it."""
+    console = Console(highlight=False, emoji=False)
+    for item in work:
+        for mutant in item.mutants:
+            listed = "  (equivalent)" if mutant.id in item.listed else ""
+            console.print(f"{mutant.id}  line {mutant.line}{listed}", markup=False, soft_wrap=True)
+            for sign, text in (("-", mutant.old), ("+", mutant.new)):
+                for line in text.splitlines() or [""]:
+                    console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
+    console.print(f"{sum(len(item.mutants) for item in work)} mutants", markup=False)
