@@ -59,28 +59,29 @@ class MutationView:
 
 
 def summary(record: MutationRecord) -> None:
-    """Print the table, the survivors and what was wrong with the list of equivalents."""
-    table = Table("exercise", box=SIMPLE)
-    for name in ("mutants", "killed", "no code", "endless", "equivalent", "survivors"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in record.exercises:
-        table.add_row(
-            f"{one.stage} {one.exercise}",
-            str(one.mutants),
-            str(one.killed),
-            str(one.not_compiled or ""),
-            str(one.endless or ""),
-            str(len(one.equivalent) or ""),
-            str(len(one.survivors) or ""),
-        )
+    """Print a table per stage, the survivors and what is wrong with the list of equivalents."""
     console = Console(highlight=False, emoji=False)
-    console.print(table)
+    for stage in dict.fromkeys(one.stage for one in record.exercises):
+        console.print(_table(stage, [one for one in record.exercises if one.stage == stage]))
     for one in record.exercises:
         for survivor in one.survivors:
-            _show(console, one, survivor)
+            where = f"{one.stage}, line {survivor.line}: {survivor.id} survives"
+            console.print(where, style="red", markup=False, soft_wrap=True)
+            _show_change(console, survivor)
         for fault in one.faults:
             console.print(f"{one.stage}: {fault}", style="red", markup=False, soft_wrap=True)
     console.print(_totals(record), markup=False, soft_wrap=True)
+
+
+def _table(stage: str, exercises: Sequence[ExerciseMutants]) -> Table:
+    table = Table(stage, box=SIMPLE)
+    for name in ("mutants", "killed", "no code", "endless", "equivalent", "survivors"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in exercises:
+        counts = (one.not_compiled, one.endless, len(one.equivalent), len(one.survivors))
+        others = [str(count or "") for count in counts]
+        table.add_row(one.exercise, str(one.mutants), str(one.killed), *others)
+    return table
 
 
 def _totals(record: MutationRecord) -> str:
@@ -96,14 +97,6 @@ def _totals(record: MutationRecord) -> str:
     )
 
 
-def _show(console: Console, one: ExerciseMutants, survivor: MutantRecord) -> None:
-    where = f"{one.stage}, line {survivor.line}: {survivor.id} survives"
-    console.print(where, style="red", markup=False, soft_wrap=True)
-    for sign, text in (("-", survivor.old), ("+", survivor.new)):
-        for line in text.splitlines() or [""]:
-            console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
-
-
 def show_list(work: Sequence[Work]) -> None:
     """Print every mutant without grading it."""
     console = Console(highlight=False, emoji=False)
@@ -111,7 +104,11 @@ def show_list(work: Sequence[Work]) -> None:
         for mutant in item.mutants:
             listed = "  (equivalent)" if mutant.id in item.listed else ""
             console.print(f"{mutant.id}  line {mutant.line}{listed}", markup=False, soft_wrap=True)
-            for sign, text in (("-", mutant.old), ("+", mutant.new)):
-                for line in text.splitlines() or [""]:
-                    console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
+            _show_change(console, mutant)
     console.print(f"{sum(len(item.mutants) for item in work)} mutants", markup=False)
+
+
+def _show_change(console: Console, change: Mutant | MutantRecord) -> None:
+    for sign, text in (("-", change.old), ("+", change.new)):
+        for line in text.splitlines() or [""]:
+            console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
