@@ -1,4 +1,4 @@
-// conv2d_backward_input: workgroups of 32 by 2 by 3
+// The windows that hold a pixel are counted out first: from the first that reaches it to the last that starts before it.
 
 struct Params {
   n: u32,
@@ -21,35 +21,32 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
+// First window and one past the last one that hold a pixel of the padded picture.
+fn holders(pixel: u32, size: u32, stride: u32, n_windows: u32) -> vec2u {
+  let before = max(pixel + 1u, size) - size;
+  return vec2u((before + stride - 1u) / stride, min(pixel / stride + 1u, n_windows));
+}
+
 @compute @workgroup_size(32, 2, 3)
 fn main(@builtin(global_invocation_id) global_id: vec3u) {
-  let col = global_id.x;
-  let row = global_id.y;
-  let image = global_id.z / params.c_in;
-  let c = global_id.z % params.c_in;
-  if (col >= params.w_in || row >= params.h_in || image >= params.n) {
+  if (any(global_id >= vec3u(params.w_in, params.h_in, params.n * params.c_in))) {
     return;
   }
-
-  // Each pixel collects from the windows that hold it, so no two invocations write one element.
+  let y = global_id.y + params.pad_h;
+  let z = global_id.x + params.pad_w;
+  let rows = holders(y, params.kh, params.stride_h, params.h_out);
+  let columns = holders(z, params.kw, params.stride_w, params.w_out);
+  let filter_size = params.kh * params.kw;
   var sum = 0.0;
-  for (var i = 0u; i < params.kh; i++) {
-    // The window in which this pixel has row i starts i rows higher, on a multiple of the stride.
-    let top = row + params.pad_h - i;
-    if (i > row + params.pad_h || top % params.stride_h != 0u || top / params.stride_h >= params.h_out) {
-      continue;
-    }
-    for (var j = 0u; j < params.kw; j++) {
-      let left = col + params.pad_w - j;
-      if (j > col + params.pad_w || left % params.stride_w != 0u || left / params.stride_w >= params.w_out) {
-        continue;
-      }
-      for (var o = 0u; o < params.c_out; o++) {
-        let plane = image * params.c_out + o;
-        let upstream = dout[(plane * params.h_out + top / params.stride_h) * params.w_out + left / params.stride_w];
-        sum += upstream * w[((o * params.c_in + c) * params.kh + i) * params.kw + j];
+  for (var o = 0u; o < params.c_out; o++) {
+    let plane = (global_id.z / params.c_in * params.c_out + o) * params.h_out;
+    let first_weight = (o * params.c_in + global_id.z % params.c_in) * filter_size;
+    for (var r = rows.x; r < rows.y; r++) {
+      for (var s = columns.x; s < columns.y; s++) {
+        let weight = w[first_weight + (y - r * params.stride_h) * params.kw + z - s * params.stride_w];
+        sum = fma(dout[(plane + r) * params.w_out + s], weight, sum);
       }
     }
   }
-  dx[(global_id.z * params.h_in + row) * params.w_in + col] = sum;
+  dx[(global_id.z * params.h_in + global_id.y) * params.w_in + global_id.x] = sum;
 }

@@ -1,4 +1,4 @@
-// conv2d_backward_weight: 256 invocations per weight
+// 256 invocations with a stretch of places each; neighbours are added first, and everybody stores the same total.
 
 struct Params {
   n: u32,
@@ -21,43 +21,33 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dout: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
-const WORKGROUP_SIZE = 256u;
-var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
+const SIZE = 256u;
+var<workgroup> sums: array<f32, SIZE>;
 
-fn product_at(place: u32, o: u32, c: u32, i: u32, j: u32) -> f32 {
-  let col = place % params.w_out;
-  let row = place / params.w_out % params.h_out;
-  let image = place / (params.w_out * params.h_out);
-  let y = row * params.stride_h + i;
-  let z = col * params.stride_w + j;
-  if (y < params.pad_h || y - params.pad_h >= params.h_in || z < params.pad_w || z - params.pad_w >= params.w_in) {
-    return 0.0;
-  }
-  let pixel = x[((image * params.c_in + c) * params.h_in + y - params.pad_h) * params.w_in + z - params.pad_w];
-  return pixel * dout[((image * params.c_out + o) * params.h_out + row) * params.w_out + col];
-}
-
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(local_invocation_id) local_id: vec3u) {
-  let lane = local_id.x;
-  let o = group_id.z / params.c_in;
-  let c = group_id.z % params.c_in;
-
-  // One weight was used at every place of every picture: the invocations share the places.
-  var sum = 0.0;
-  for (var place = lane; place < params.n * params.h_out * params.w_out; place += WORKGROUP_SIZE) {
-    sum += product_at(place, o, c, group_id.y, group_id.x);
-  }
-  partial[lane] = sum;
-  workgroupBarrier();
-
-  for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let o = group.z / params.c_in;
+  let c = group.z % params.c_in;
+  let n_places = params.n * params.h_out * params.w_out;
+  let stretch = (n_places + SIZE - 1u) / SIZE;
+  sums[lane] = 0.0;
+  for (var place = lane * stretch; place < min((lane + 1u) * stretch, n_places); place++) {
+    let s = place % params.w_out;
+    let r = place / params.w_out % params.h_out;
+    let m = place / params.w_out / params.h_out;
+    let y = r * params.stride_h + group.y - params.pad_h;
+    let z = s * params.stride_w + group.x - params.pad_w;
+    if (y < params.h_in && z < params.w_in) {
+      let pixel = x[((m * params.c_in + c) * params.h_in + y) * params.w_in + z];
+      sums[lane] += pixel * dout[(m * params.c_out + o) * params.h_out * params.w_out + r * params.w_out + s];
     }
-    workgroupBarrier();
   }
-  if (lane == 0u) {
-    dw[(group_id.z * params.kh + group_id.y) * params.kw + group_id.x] = partial[0];
+  workgroupBarrier(); // every stretch is summed
+  for (var step = 1u; step < SIZE; step *= 2u) {
+    if (lane % (2u * step) == 0u) {
+      sums[lane] += sums[lane + step];
+    }
+    workgroupBarrier(); // this round is done
   }
+  dw[(group.z * params.kh + group.y) * params.kw + group.x] = sums[0];
 }

@@ -1,4 +1,4 @@
-// conv2d_forward: workgroups of 4 by 4 by 4
+// The workgroup shares its filter: 64 weights at a time wait in workgroup memory. u32 wraps round, and one upper bound is enough.
 
 struct Params {
   n: u32,
@@ -22,34 +22,32 @@ struct Params {
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(4, 4, 4)
-fn main(@builtin(global_invocation_id) global_id: vec3u) {
-  let col = global_id.x;
-  let row = global_id.y;
-  let image = global_id.z / params.c_out;
-  let channel = global_id.z % params.c_out;
-  if (col >= params.w_out || row >= params.h_out || image >= params.n) {
-    return;
-  }
+const TILE = 64u;
+var<workgroup> weights: array<f32, TILE>;
 
-  var sum = b[channel];
-  for (var c = 0u; c < params.c_in; c++) {
-    let plane = image * params.c_in + c;
-    for (var i = 0u; i < params.kh; i++) {
-      // Places are counted from the corner of the padded picture: u32 knows no -1.
-      let y = row * params.stride_h + i;
-      if (y < params.pad_h || y - params.pad_h >= params.h_in) {
-        continue;
-      }
-      for (var j = 0u; j < params.kw; j++) {
-        let z = col * params.stride_w + j;
-        if (z < params.pad_w || z - params.pad_w >= params.w_in) {
-          continue;
-        }
-        let pixel = x[(plane * params.h_in + y - params.pad_h) * params.w_in + z - params.pad_w];
-        sum += pixel * w[((channel * params.c_in + c) * params.kh + i) * params.kw + j];
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) global_id: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let m = global_id.z / params.c_out;
+  let o = global_id.z % params.c_out;
+  let area = params.kh * params.kw;
+  let n_weights = params.c_in * area;
+  let lies_inside = global_id.x < params.w_out && global_id.y < params.h_out && m < params.n;
+  var sum = 0.0;
+  for (var first = 0u; first < n_weights; first += TILE) {
+    // What lies past the end of w is loaded as well, and never used.
+    weights[lane] = w[o * n_weights + first + lane];
+    workgroupBarrier(); // the tile is there
+    for (var k = first; lies_inside && k < min(first + TILE, n_weights); k++) {
+      // A row above the picture wraps round to a huge number.
+      let y = global_id.y * params.stride_h + k % area / params.kw - params.pad_h;
+      let z = global_id.x * params.stride_w + k % params.kw - params.pad_w;
+      if (y < params.h_in && z < params.w_in) {
+        sum += weights[k - first] * x[((m * params.c_in + k / area) * params.h_in + y) * params.w_in + z];
       }
     }
+    workgroupBarrier(); // everybody is done with the tile
   }
-  out[(global_id.z * params.h_out + row) * params.w_out + col] = sum;
+  if (lies_inside) {
+    out[(global_id.z * params.h_out + global_id.y) * params.w_out + global_id.x] = sum + b[o];
+  }
 }

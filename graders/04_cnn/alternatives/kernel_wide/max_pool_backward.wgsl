@@ -1,4 +1,4 @@
-// max_pool_backward: workgroups of 256
+// Each pixel asks a stretch of windows: every one that reaches it, counted out beforehand.
 
 struct Params {
   n: u32,
@@ -20,30 +20,23 @@ struct Params {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) global_id: vec3u) {
-  let col = global_id.x;
-  let row = global_id.y;
-  let channel = global_id.z;
-  if (col >= params.w_in || row >= params.h_in || channel >= params.n * params.c) {
+  let z = global_id.x;
+  let y = global_id.y;
+  if (z >= params.w_in || y >= params.h_in || global_id.z >= params.n * params.c) {
     return;
   }
-
-  // Windows may overlap, so one pixel can have won several times: it asks each window that holds it.
-  var sum = 0.0;
-  for (var i = 0u; i < params.size_h; i++) {
-    let top = row - i;
-    if (i > row || top % params.stride_h != 0u || top / params.stride_h >= params.h_out) {
-      continue;
-    }
-    for (var j = 0u; j < params.size_w; j++) {
-      let left = col - j;
-      if (j > col || left % params.stride_w != 0u || left / params.stride_w >= params.w_out) {
-        continue;
-      }
-      let window = (channel * params.h_out + top / params.stride_h) * params.w_out + left / params.stride_w;
-      if (winner[window] == row * params.w_in + col) {
-        sum += dout[window];
-      }
+  let pixel = z + y * params.w_in;
+  // Signed division rounds towards zero, so shift the numerator before rounding up.
+  let first_row = (i32(y) - i32(params.size_h) + i32(params.stride_h)) / i32(params.stride_h);
+  let first_col = (i32(z) - i32(params.size_w) + i32(params.stride_w)) / i32(params.stride_w);
+  let last_row = min(y / params.stride_h, params.h_out - 1u);
+  let last_col = min(z / params.stride_w, params.w_out - 1u);
+  var gradient = 0.0;
+  for (var r = max(first_row, 0); r <= i32(last_row); r++) {
+    for (var s = max(first_col, 0); s <= i32(last_col); s++) {
+      let window = u32(s) + params.w_out * (u32(r) + params.h_out * global_id.z);
+      gradient += select(0.0, dout[window], winner[window] == pixel);
     }
   }
-  dx[(channel * params.h_in + row) * params.w_in + col] = sum;
+  dx[pixel + params.w_in * params.h_in * global_id.z] = gradient;
 }

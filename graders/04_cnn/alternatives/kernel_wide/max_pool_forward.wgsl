@@ -1,4 +1,4 @@
-// max_pool_forward: workgroups of 1 by 64
+// First the maximum, then a second walk for its first place; 64 rows of windows per workgroup.
 
 struct Params {
   n: u32,
@@ -20,28 +20,25 @@ struct Params {
 
 @compute @workgroup_size(1, 64)
 fn main(@builtin(global_invocation_id) global_id: vec3u) {
-  let col = global_id.x;
-  let row = global_id.y;
-  let channel = global_id.z;
-  if (col >= params.w_out || row >= params.h_out || channel >= params.n * params.c) {
+  if (global_id.x >= params.w_out || global_id.y >= params.h_out || global_id.z >= params.n * params.c) {
     return;
   }
-
-  let plane = channel * params.h_in * params.w_in;
-  let corner = row * params.stride_h * params.w_in + col * params.stride_w;
-  var best = x[plane + corner];
-  var place = corner;
-  for (var i = 0u; i < params.size_h; i++) {
-    for (var j = 0u; j < params.size_w; j++) {
-      let here = corner + i * params.w_in + j;
-      // Only a larger one takes over, so that of equal ones the first stays.
-      if (x[plane + here] > best) {
-        best = x[plane + here];
-        place = here;
-      }
+  let plane = global_id.z * params.h_in * params.w_in;
+  let top = global_id.y * params.stride_h;
+  let left = global_id.x * params.stride_w;
+  var largest = x[plane + top * params.w_in + left];
+  for (var y = top; y < top + params.size_h; y++) {
+    for (var z = left; z < left + params.size_w; z++) {
+      largest = max(largest, x[plane + y * params.w_in + z]);
     }
   }
-  let index = (channel * params.h_out + row) * params.w_out + col;
-  out[index] = best;
-  winner[index] = place;
+  var place = params.h_in * params.w_in;
+  for (var y = top; y < top + params.size_h; y++) {
+    for (var z = left; z < left + params.size_w; z++) {
+      let here = y * params.w_in + z;
+      place = select(place, min(place, here), x[plane + here] == largest);
+    }
+  }
+  out[(global_id.z * params.h_out + global_id.y) * params.w_out + global_id.x] = largest;
+  winner[(global_id.z * params.h_out + global_id.y) * params.w_out + global_id.x] = place;
 }
