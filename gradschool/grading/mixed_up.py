@@ -43,7 +43,9 @@ def mixed_up(
 
 
 def _telling(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.size >= _MIN_ELEMENTS and bool(np.ptp(value) > 0)
+    if not isinstance(value, np.ndarray) or value.size < _MIN_ELEMENTS:
+        return False
+    return bool(np.any(value != value.flat[0]))
 
 
 def _equal(value: np.ndarray, other: Any) -> bool:

@@ -36,6 +36,11 @@ def test_a_right_value_that_equals_an_input_is_no_mistake() -> None:
     assert mixed_up((DK, X), (DQ, X), ("dx", "d_skip"), [("dout", X)]) == ""
 
 
+def test_masks_are_compared_as_well() -> None:
+    one, two = np.array([True, False]), np.array([False, True])
+    assert "check the order" in mixed_up((two, one), (one, two), ("kept", "dropped"), [("mask", one)])
+
+
 def test_single_numbers_say_nothing() -> None:
     one, two = np.ones(1), np.full(1, 2.0)
     assert mixed_up((two, one), (one, two), ("a", "b"), []) == ""
