@@ -7,7 +7,9 @@ from gradschool.grading import expect_raises
 from gradschool.grading.expect import expect
 
 # n, workgroup_size: exact multiples, one less, one more, sizes that are no power of two, nothing at all.
-CASES = [(n, size) for size in (1, 4, 7, 64, 256, 1000) for n in (0, 1, size - 1, size, size + 1, 3 * size, 1009)]
+CASES = [
+    (n, size) for size in (1, 4, 7, 64, 256, 1000) for n in (0, 1, size - 1, size, size + 1, 3 * size, 1009)
+]
 # Floats have 53 binary digits; above that a quotient of floats is no longer exact.
 BIG = [(65_535 * 64 + 1, 64), (10**12 + 39, 256), (2**53 + 1, 1), (2**60 + 1, 64), (2**61 + 3, 2)]
 BAD = [(-1, 64), (-64, 64), (10, 0), (0, 0), (10, -4)]
