@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from textwrap import dedent
 
 from gradschool.errors import PackError
 from gradschool.grading.fill import remove_markers
@@ -74,9 +76,21 @@ def key_for(exercise: str, source: str) -> Hashable | None:
 def python_key(source: str) -> Hashable | None:
     """Return what two spellings of one Python program share, None if it is none."""
     try:
-        return ast.dump(_Signs().visit(ast.parse(source)))
+        module = ast.parse(source)
     except SyntaxError:
         return None
+    lines = source.splitlines()
+    parts = []
+    for node in module.body:
+        for part in node.body if isinstance(node, ast.FunctionDef) else [node]:
+            # All but one statement are those of the mutant before.
+            parts.append(_statement_key("\n".join(lines[part.lineno - 1 : part.end_lineno])))
+    return tuple(parts)
+
+
+@lru_cache(maxsize=1_000)
+def _statement_key(text: str) -> str:
+    return ast.dump(_Signs().visit(ast.parse(dedent(text))))
 
 
 class _Signs(ast.NodeTransformer):

@@ -6,6 +6,8 @@ Its numbers, assignments of None and neutralised conditions are left out: ours d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from gradschool.errors import UsageError
@@ -35,6 +37,7 @@ def mutmut_edits(source: str) -> Iterator[Edit]:
     """
     try:
         import libcst as cst
+        from libcst.metadata import MetadataWrapper, WhitespaceInclusivePositionProvider
         from mutmut.mutation.mutators import mutation_operators
     except ImportError as error:
         raise UsageError(
@@ -42,14 +45,19 @@ def mutmut_edits(source: str) -> Iterator[Edit]:
             help='Install the authors\' tools: pip install -e ".[dev]"',
         ) from error
     kept = [(kind, make) for kind, make in mutation_operators if make.__name__ in KINDS]
-    module = cst.parse_module(source)
+    wrapper = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
+    places = wrapper.resolve(WhitespaceInclusivePositionProvider)
+    starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
+    module = wrapper.module
     for node in _walk(module, (cst.Annotation, cst.Raise, cst.Decorator)):
         for kind, make in kept:
             if isinstance(node, kind):
-                for changed in make(node):
-                    if _is_wanted(node, changed, cst):
-                        text = module.deep_replace(node, _tidied(changed, cst)).code
-                        yield edit_between(source, text, KINDS[make.__name__])
+                for changed in filter(partial(_is_wanted, cst, node), make(node)):
+                    place = places[node].start
+                    start = starts[place.line - 1] + place.column
+                    new = module.code_for_node(_tidied(changed, cst))
+                    edit = edit_between(module.code_for_node(node), new, KINDS[make.__name__])
+                    yield edit._replace(start=start + edit.start, end=start + edit.end)
 
 
 def _walk(node: Any, skipped: tuple[type, ...]) -> Iterator[Any]:
@@ -60,7 +68,7 @@ def _walk(node: Any, skipped: tuple[type, ...]) -> Iterator[Any]:
         yield from _walk(child, skipped)
 
 
-def _is_wanted(node: Any, changed: Any, cst: Any) -> bool:
+def _is_wanted(cst: Any, node: Any, changed: Any) -> bool:
     if isinstance(node, cst.SimpleString):
         # One other key is as good as three, and a docstring is no key.
         return changed.value.startswith(('"XX', "'XX"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from gradschool.mutation.grade import Death
 from gradschool.mutation.mutants import Mutant
@@ -74,26 +74,26 @@ def summary(record: MutationRecord) -> None:
 
 
 def _table(stage: str, exercises: Sequence[ExerciseMutants]) -> Table:
-    table = Table(stage, box=SIMPLE)
-    for name in ("mutants", "killed", "no code", "endless", "equivalent", "survivors"):
+    table = Table(Column(stage, no_wrap=True), box=SIMPLE)
+    for name in ("mutants", "killed", "equivalent", "survivors"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in exercises:
-        counts = (one.not_compiled, one.endless, len(one.equivalent), len(one.survivors))
-        others = [str(count or "") for count in counts]
-        table.add_row(one.exercise, str(one.mutants), str(one.killed), *others)
+        counts = (one.mutants, one.killed, len(one.equivalent), len(one.survivors))
+        table.add_row(one.exercise, *(str(count or "") for count in counts))
     return table
 
 
 def _totals(record: MutationRecord) -> str:
-    n = sum(one.mutants for one in record.exercises)
-    killed = sum(one.killed for one in record.exercises)
-    equivalent = sum(len(one.equivalent) for one in record.exercises)
-    survivors = sum(len(one.survivors) for one in record.exercises)
-    per_mutant = record.seconds / max(n, 1)
+    def total(count: Callable[[ExerciseMutants], int]) -> int:
+        return sum(map(count, record.exercises))
+
+    n_mutants = total(lambda one: one.mutants)
     return (
-        f"{n} mutants: {killed} killed, {equivalent} equivalent, {survivors} survive; device "
-        f"{record.device.name} ({record.device.kind}), seed {record.seed}, {record.seconds:g} s, "
-        f"{per_mutant:.3f} s each"
+        f"{n_mutants} mutants: {total(lambda one: one.killed)} killed "
+        f"({total(lambda one: one.not_compiled)} do not compile, {total(lambda one: one.endless)} never end), "
+        f"{total(lambda one: len(one.equivalent))} equivalent, {total(lambda one: len(one.survivors))} survive; "
+        f"device {record.device.name} ({record.device.kind}), seed {record.seed}, {record.seconds:g} s, "
+        f"{record.seconds / max(n_mutants, 1):.3f} s each"
     )
 
 
