@@ -70,7 +70,7 @@ def _predictions(rng, shape, n_classes):
 def test_accuracy_is_the_share_of_right_answers(submission, reference, rng, case):
     logits, labels = _predictions(rng, *case)
     got = submission.accuracy(logits, labels)
-    expect_close(got, reference.accuracy(logits, labels), 1e-6, what="the accuracy")
+    expect_close(got, reference.accuracy(logits, labels), 1e-12, what="the accuracy")
 
 
 @pytest.mark.exercise("accuracy")
@@ -81,7 +81,7 @@ def test_of_equal_scores_the_first_counts(submission, right):
     labels = np.array([0, 1, 0, 1, 0])
     labels[right:] = 2
     got = submission.accuracy(logits, labels)
-    expect_close(got, right / 5, 1e-6, what="the accuracy")
+    expect_close(got, right / 5, 1e-12, what="the accuracy")
 
 
 @pytest.mark.exercise("accuracy")

@@ -14,6 +14,9 @@ import numpy as np
 
 from gradschool.errors import CallFailed, GradschoolError
 
+MARGINS: list[float] | None = None
+"""Where comparisons note error / tolerance while the tolerances themselves are measured."""
+
 
 class Mismatch(GradschoolError):
     """An answer is not what was expected; the message is for the learner."""
@@ -86,6 +89,8 @@ def expect_close(
     _expect_finite(got64, want64, what)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.where(got64 == want64, 0.0, np.abs(got64 - want64))
+    if MARGINS is not None:
+        MARGINS.append(_margin(error, bound))
     wrong = ~(error <= bound)
     if wrong.any():
         raise Mismatch(_describe(got64, want64, error, bound, wrong, what), help=help)
@@ -163,6 +168,13 @@ def describe(value: Any) -> str:
     if isinstance(value, dict):
         return f"a dict with the keys {', '.join(map(str, list(value)[:8]))}" if value else "an empty dict"
     return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _margin(error: np.ndarray, bound: np.ndarray) -> float:
+    """The largest share of its tolerance that any element uses; exact comparisons have none."""
+    loose = np.broadcast_to(bound, error.shape) > 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.max(error[loose] / np.broadcast_to(bound, error.shape)[loose], initial=0.0))
 
 
 def _as_array(got: Any, want: np.ndarray, what: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from gradschool.grading.records import DeviceRecord
 from gradschool.grading.session import GradingSession
 from gradschool.grading.submission_files import SubmissionFiles
 from gradschool.pack import Pack, Stage
-from gradschool.verify.run import submission_of
+from gradschool.verify.proofs import submission_of
 
 How = Literal["test", "compile", "hang"]
 

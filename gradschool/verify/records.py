@@ -25,7 +25,12 @@ class AlternativeCount(msgspec.Struct, kw_only=True):
 
 
 class StageVerdict(msgspec.Struct, kw_only=True):
-    """What was proven about one stage; `faults` is empty when everything holds."""
+    """What was proven about one stage; `faults` is empty when everything holds.
+
+    Attributes:
+        independent: Functions without which everything later still earns all its points.
+        precise: Exercises whose tests notice answers of half the precision, or say why they cannot.
+    """
 
     id: str
     exercises: int
@@ -35,6 +40,8 @@ class StageVerdict(msgspec.Struct, kw_only=True):
     stub: float = 0.0
     misconceptions: MisconceptionCount = msgspec.field(default_factory=MisconceptionCount)
     alternatives: AlternativeCount = msgspec.field(default_factory=AlternativeCount)
+    independent: int = 0
+    precise: int = 0
     faults: list[str] = []
 
     @property

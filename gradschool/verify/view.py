@@ -12,7 +12,7 @@ from rich.table import Table
 from gradschool.verify.records import VerifyRecord
 
 if TYPE_CHECKING:
-    from gradschool.verify.run import Proof
+    from gradschool.verify.proofs import Proof
 
 
 class VerifyView:
@@ -69,6 +69,8 @@ class VerifyView:
             "caught",
             "named",
             "alternatives",
+            "alone",
+            "precise",
             "",
         )
         for stage in record.stages:
@@ -83,6 +85,8 @@ class VerifyView:
                 f"{wrong.caught}/{wrong.total}",
                 f"{wrong.named}/{wrong.total}",
                 f"{right.passed}/{right.total}",
+                str(stage.independent),
+                str(stage.precise),
                 "holds" if stage.holds else f"{len(stage.faults)} faults",
             )
         console = Console(highlight=False)
