@@ -79,5 +79,8 @@ def quote(text: str, changed: str) -> tuple[str, str]:
     first = min(first, edit.start)
     while text.count(text[first:end]) != 1 and start > 0:
         first = start = text.rfind("\n", 0, start - 1) + 1
+    while text.count(text[first:end]) != 1 and end < len(text):
+        end = text.find("\n", end + 1)
+        end = len(text) if end < 0 else end
     new = text[first : edit.start] + edit.new + text[edit.end : end]
     return text[first:end], new

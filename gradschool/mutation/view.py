@@ -109,6 +109,11 @@ def show_list(work: Sequence[Work]) -> None:
 
 
 def _show_change(console: Console, change: Mutant | MutantRecord) -> None:
-    for sign, text in (("-", change.old), ("+", change.new)):
-        for line in text.splitlines() or [""]:
-            console.print(f"  {sign} {line}", markup=False, soft_wrap=True)
+    old, new = change.old.splitlines() or [""], change.new.splitlines() or [""]
+    # Lines around the change are quoted to say which of several like it is meant.
+    for end in (0, -1):
+        while len(old) > 1 and len(new) > 1 and old[end] == new[end]:
+            del old[end], new[end]
+    for sign, lines in (("-", old), ("+", new)):
+        for line in lines:
+            console.print(f"  {sign} {line.strip()}", markup=False, soft_wrap=True)

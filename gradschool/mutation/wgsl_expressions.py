@@ -67,8 +67,9 @@ def negation(node: Any, tree: Tree) -> Iterator[Edit]:
 
 
 def constant(node: Any, tree: Tree) -> Iterator[Edit]:
-    """A number becomes one more, one less, zero, or is off by a percent."""
-    if not isinstance(node, ast.Literal):
+    """A number becomes one more, one less, zero, or is off by a percent; a power of two is doubled."""
+    # The 1 of `i++` is in no text.
+    if not isinstance(node, ast.Literal) or not tree.text.startswith(node.text, node.pos):
         return
     start, end = node.pos, node.pos + len(node.text)
     if node.kind == "bool":
@@ -81,6 +82,9 @@ def constant(node: Any, tree: Tree) -> Iterator[Edit]:
         suffix = node.text[-1] if node.text[-1] in "iu" else ""
         value = int(node.text.removesuffix(suffix), 16)
         yield Edit(start, end, hex(value ^ 1) + suffix, "constant")
+    elif "p" in node.text:
+        digits, _, exponent = node.text.partition("p")
+        yield Edit(start, end, f"{digits}p{int(exponent) + 1}", "constant")
 
 
 def index(node: Any, tree: Tree) -> Iterator[Edit]:
