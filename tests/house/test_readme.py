@@ -119,6 +119,8 @@ def watch(checkout: Path, command: str) -> None:
         process = subprocess.Popen(
             f"exec {command}", shell=True, cwd=checkout, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
             stdout=output, stderr=output,
+            # A suite that was started in the background hands down an ignored SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     try:
         wait_for(lambda: "sgd_step.wgsl is not written yet" in log.read_text(), 120)
