@@ -8,6 +8,7 @@ them cost something. The file is the learner's own, so this is a matter of honou
 from __future__ import annotations
 
 import json
+import stat
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ def read_used(folder: Path) -> dict[str, int]:
     """Return the highest level opened per exercise; a file that is no record counts as none."""
     path = folder / USED
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+        status = path.lstat()
+        # A named pipe has no size and never ends.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
             return {}
         return parse_used(path.read_bytes())
     except OSError:

@@ -166,7 +166,9 @@ def describe(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, dict):
-        return f"a dict with the keys {', '.join(map(str, list(value)[:8]))}" if value else "an empty dict"
+        # The keys are the learner's words, and a message has no room for long ones.
+        keys = ", ".join(str(key)[:20] for key in list(value)[:8])
+        return f"a dict with the keys {keys}" if value else "an empty dict"
     return "None" if value is None else f"a {type(value).__name__}"
 
 
@@ -179,7 +181,10 @@ def _margin(error: np.ndarray, bound: np.ndarray) -> float:
 
 def _as_array(got: Any, want: np.ndarray, what: str) -> np.ndarray:
     if isinstance(got, np.ndarray) or (want.ndim == 0 and isinstance(got, int | float | np.generic)):
-        return np.asarray(got)
+        array = np.asarray(got)
+        if isinstance(got, int) and array.dtype.kind == "O":
+            raise Mismatch(f"{what} is an int of {got.bit_length()} bits: it grew beyond every bound.")
+        return array
     if got is None:
         raise Mismatch(f"{what} is None.", help="Does every path of the function end in `return`?")
     expected = "a number" if want.ndim == 0 else f"an array of shape {want.shape}"

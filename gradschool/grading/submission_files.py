@@ -19,6 +19,8 @@ from gradschool.pack import Stage
 MAX_NOTEBOOK_BYTES = 32 * 2**20
 MAX_KERNEL_BYTES = 64 * 2**10
 MAX_CELLS = 2_000
+_MAX_PROBLEMS = 30
+_MAX_PROBLEM_CHARS = 400
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,23 @@ def read_submission(folder: Path, stage: Stage) -> SubmissionFiles:
         data = _read_bytes(path, MAX_KERNEL_BYTES, files.problems)
         if data is not None:
             digest.update(kernel.name.encode() + b"\0" + data)
-            files.kernels[kernel.name] = data.decode("utf-8", errors="replace")
+            files.kernels[kernel.name] = data.decode("utf-8-sig", errors="replace")
             if not data.strip():
                 files.problems.append(f"{kernel.name} is empty.")
     files.hints = read_used(folder)
     if files.hints:
         digest.update(repr(sorted(files.hints.items())).encode())
     files.digest = digest.hexdigest()
+    files.problems = brief(files.problems)
     return files
+
+
+def brief(problems: list[str]) -> list[str]:
+    """Cut what a submission can make as long and as many as it likes: names of files, cells and errors."""
+    kept = [_plain(problem[:_MAX_PROBLEM_CHARS]) for problem in problems[:_MAX_PROBLEMS]]
+    if len(problems) > _MAX_PROBLEMS:
+        kept.append(f"There are {len(problems) - _MAX_PROBLEMS:,} more problems like these.")
+    return kept
 
 
 def parse_notebook(data: bytes, name: str, problems: list[str]) -> list[SourceCell] | None:
@@ -106,7 +117,7 @@ def parse_notebook(data: bytes, name: str, problems: list[str]) -> list[SourceCe
             continue
         _note_duplicate(cell, grade_ids, index, problems)
         if cell.get("cell_type") == "code":
-            found.append(SourceCell(index, str(cell.get("id", "")), _role(cell), _source(cell)))
+            found.append(SourceCell(index, _plain(str(cell.get("id", ""))[:64]), _role(cell), _source(cell)))
     return found
 
 
@@ -133,8 +144,13 @@ def _role(cell: dict[str, Any]) -> str:
 def _source(cell: dict[str, Any]) -> str:
     source = cell.get("source", "")
     if isinstance(source, list):
-        return "".join(part for part in source if isinstance(part, str))
-    return source if isinstance(source, str) else ""
+        source = "".join(part for part in source if isinstance(part, str))
+    return _plain(source) if isinstance(source, str) else ""
+
+
+def _plain(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON and file names can hold and no record can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _TYPES = (
     "u32 uniform vec2 vec2f vec2i vec2u vec3 vec3f vec3i vec3u vec4 vec4f vec4i vec4u workgroup write"
 )
 _TOKEN = re.compile(
-    r"(?P<comment>//.*|/\*.*?\*/)"
+    r"(?P<comment>//.*|/\*.*?(?:\*/|$))"
     r"|(?P<attribute>@\w+)"
     r"|(?P<number>\b(?:0[xX][\da-fA-F]+[iu]?|\d+\.?\d*(?:[eE][+-]?\d+)?[fhiu]?)|(?<![\w.])\.\d+[fh]?)"
     rf"|(?P<keyword>\b(?:{'|'.join(_KEYWORDS.split())})\b)"

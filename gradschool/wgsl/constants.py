@@ -75,7 +75,10 @@ def literal(kind: str, text: str):
     suffix = text[-1] if text[-1] in "fh" and (kind == "float" or "p" in text.lower()) else ""
     ty = {"f": F32, "h": F16, "": AFLOAT}[suffix]
     digits = text[: len(text) - len(suffix)]
-    value = float.fromhex(digits) if kind == "hexfloat" else float(digits)
+    try:
+        value = float.fromhex(digits) if kind == "hexfloat" else float(digits)
+    except OverflowError:
+        value = float("inf")  # as `float` says of decimals; the check below refuses both
     return ty, make(ty, value)
 
 
