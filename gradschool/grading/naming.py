@@ -8,8 +8,9 @@ as the learner did, and differs from the reference on at least one of them, is t
 from __future__ import annotations
 
 import copy
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from gradschool.grading.replay import KernelReplays
 from gradschool.pack import Stage
 
 Answers = list[tuple[Any, ...]]
+_PROMISED = re.compile(r'cache\["(\w+)"\]')
 _MAX_PARTIAL = 4
 """Failed cases that are tried when no single mistake explains all of them."""
 
@@ -150,14 +152,17 @@ class Namer:
         if not any(call.name == item.exercise for call in calls):
             return False, False
         module, differs = self._module(item), False
+        promised = self._promised(item.exercise)
         answers: Answers = []
         for call, right in zip(calls, self._right_answers(evidence), strict=True):
             answers.append(_answer(call, answers, calls, module))
             if call.name != item.exercise:
                 continue
-            if not _same_answer((call.value, call.raised, call.changed), answers[-1], call.name):
+            # Who leaves out what was promised may have made another mistake as well.
+            told = promised & _open_cache(call.value, call.name).keys()
+            if not _same_answer((call.value, call.raised, call.changed), answers[-1], call.name, told):
                 return False, False
-            differs = differs or not _same_answer(answers[-1], right, call.name)
+            differs = differs or not _same_answer(answers[-1], right, call.name, promised)
         return True, differs
 
     def _right_answers(self, evidence: Evidence) -> Answers:
@@ -169,6 +174,10 @@ class Namer:
                 answers.append(_answer(call, answers, evidence.calls, module))
             self._right[id(evidence)] = answers
         return self._right[id(evidence)]
+
+    def _promised(self, name: str) -> set[str]:
+        """Entries of its cache that a function's docstring promises to everyone, such as `cache["attn"]`."""
+        return set(_PROMISED.findall(getattr(self._module(None), name).__doc__ or ""))
 
     def _module(self, item: Misconception | None) -> Any:
         key = item.id if item else ""
@@ -244,17 +253,27 @@ def _with_cache(
     return args, {**kwargs, where: value[position]}
 
 
-def _same_answer(one: tuple[Any, ...], other: tuple[Any, ...], name: str) -> bool:
+def _same_answer(one: tuple[Any, ...], other: tuple[Any, ...], name: str, promised: Collection[str]) -> bool:
     (value_a, raised_a, changed_a), (value_b, raised_b, changed_b) = one, other
     if raised_a or raised_b:
         return raised_a == raised_b
     if changed_a != changed_b:
         return False
-    return same(_without_cache(value_a, name), _without_cache(value_b, name))
+    return same(_public(value_a, name, promised), _public(value_b, name, promised))
 
 
-def _without_cache(value: Any, name: str) -> Any:
-    """What a forward returns, without its cache in second place: everyone's looks different."""
-    if name.endswith("_forward") and isinstance(value, tuple | list) and len(value) >= 2:
-        return (value[0], *value[2:])
-    return value
+def _public(value: Any, name: str, promised: Collection[str]) -> Any:
+    """What a forward returns, of its cache only what is promised: the rest is everyone's own."""
+    if not _has_cache(value, name):
+        return value
+    cache = _open_cache(value, name)
+    return (value[0], {key: cache[key] for key in promised if key in cache}, *value[2:])
+
+
+def _open_cache(value: Any, name: str) -> dict[str, Any]:
+    """The cache beside a forward's output, where it is a dict."""
+    return value[1] if _has_cache(value, name) and isinstance(value[1], dict) else {}
+
+
+def _has_cache(value: Any, name: str) -> bool:
+    return name.endswith("_forward") and isinstance(value, tuple | list) and len(value) >= 2
