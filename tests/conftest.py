@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from gradschool.errors import DeviceError
 from gradschool.gpu.backend import Backend
 
-
 # The lessons' small products gain nothing from threads, which wait for each other by spinning where cores
 # are shared: a training run took twenty times as long beside others. Here, and in what the tests start.
 threadpool_limits(1, user_api="blas")
