@@ -7,7 +7,7 @@ from gradschool.grading import expect_close, expect_raises, tolerance
 
 # Shape of the labels, number of classes.
 CASES = [((3,), 5), ((1,), 1), ((10,), 10), ((4,), 4), ((2, 3), 7), ((), 6), ((3, 2, 2), 3)]
-EXTREMES = ["improbable label", "high", "low", "rows far apart", "impossible class"]
+EXTREMES = ["improbable label", "high", "low", "below any constant", "rows far apart", "impossible class"]
 U64 = tolerance.U64
 
 
@@ -24,6 +24,8 @@ def _extreme(name, rng):
         logits += 2000
     elif name == "low":
         logits -= 2000
+    elif name == "below any constant":
+        logits = -1e12 * rng.uniform(1, 2, (5, 6))
     elif name == "rows far apart":
         logits += np.array([-3000.0, 0.0, 1000.0, 2000.0, 5000.0])[:, None]
     else:

@@ -37,6 +37,13 @@ def shifted_down(rng):
     return normal(rng, 3, 67) - 200, np.int32([0, 66, 5])
 
 
+def below_any_constant(rng):
+    """Masks are often written as -1000 or -1e9; a real logit may lie below that."""
+    logits = (-1e12 * rng.uniform(1, 2, (3, 67))).astype(np.float32)
+    logits[1] = normal(rng, 67) - 3000
+    return logits, np.int32([66, 0, 5])
+
+
 def wide_spread(rng):
     """Most labels have a probability that no float32 can hold; their loss is an ordinary number."""
     return 1000 * normal(rng, 7, 131), some_labels(rng, 7, 131)
@@ -52,7 +59,15 @@ def late_maximum(rng):
     return logits, np.int32([31, 3, 70, 299, 65, 259, 0])
 
 
-EXTREMES = [edge_labels, shifted_up, shifted_down, wide_spread, rows_far_apart, late_maximum]
+EXTREMES = [
+    edge_labels,
+    shifted_up,
+    shifted_down,
+    below_any_constant,
+    wide_spread,
+    rows_far_apart,
+    late_maximum,
+]
 
 
 def some_ignored(rng):

@@ -33,6 +33,13 @@ def shifted_down(rng):
     return normal(rng, 3, 67) - 200
 
 
+def below_any_constant(rng):
+    """Masks are often written as -1000 or -1e9; a real score may lie below that."""
+    x = (-1e12 * rng.uniform(1, 2, (3, 67))).astype(np.float32)
+    x[1] = normal(rng, 67) - 3000
+    return x
+
+
 def wide_spread(rng):
     return 1000 * normal(rng, 4, 131)
 
@@ -52,7 +59,15 @@ def late_maximum(rng):
     return x
 
 
-EXTREMES = [shifted_up, shifted_down, wide_spread, constant_rows, rows_far_apart, late_maximum]
+EXTREMES = [
+    shifted_up,
+    shifted_down,
+    below_any_constant,
+    wide_spread,
+    constant_rows,
+    rows_far_apart,
+    late_maximum,
+]
 
 
 @pytest.mark.exercise("softmax_forward.wgsl")

@@ -8,7 +8,15 @@ from gradschool.grading import expect_close, expect_raises, tolerance
 SHAPES = [(3, 5), (4, 4), (6, 1), (7,), (2, 3, 5), (3, 3, 3), (1, 130)]
 # Each lies far outside what `exp` can take, in its own way. Scores of 2,000 need the shift
 # in float64 too, where exp overflows above 709.
-EXTREMES = ["high", "low", "rows far apart", "one far above", "one far below", "constant"]
+EXTREMES = [
+    "high",
+    "low",
+    "below any constant",
+    "rows far apart",
+    "one far above",
+    "one far below",
+    "constant",
+]
 MASKS = ["some", "all but one", "below every score"]
 U64 = tolerance.U64
 
@@ -19,6 +27,9 @@ def _extreme(name, rng):
         return x + 2000
     if name == "low":
         return x - 2000
+    if name == "below any constant":
+        # Masks are often written as -1e9; a real score may lie below that.
+        return -1e12 * rng.uniform(1, 2, (4, 7))
     if name == "rows far apart":
         return x + np.array([[-3000.0], [0.0], [1000.0], [5000.0]])
     if name == "one far above":
