@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -102,14 +102,15 @@ def mutate_pack(
             pool.shutdown(cancel_futures=True)
             raise
     return MutationRecord(
-        exercises=[_count(item, deaths) for item in work],
+        exercises=[count(item, deaths) for item in work],
         device=device,
         seed=options.seed,
         seconds=round(time.monotonic() - started, 1),
     )
 
 
-def _count(work: Work, deaths: dict[tuple[str, str], Death | None]) -> ExerciseMutants:
+def count(work: Work, deaths: Mapping[tuple[str, str], Death | None]) -> ExerciseMutants:
+    """Sort one exercise's mutants by what noticed them, by stage and id in `deaths`."""
     found = ExerciseMutants(stage=work.stage.id, exercise=work.exercise, mutants=len(work.mutants))
     for mutant in work.mutants:
         death, entry = deaths[mutant.stage, mutant.id], work.listed.get(mutant.id)
