@@ -28,7 +28,11 @@ def expect(condition: bool, message: str, *, help: str = "") -> None:
     Raises:
         Mismatch: `condition` is false.
     """
-    if not condition:
+    try:
+        holds = bool(condition)
+    except ValueError:  # an array, where the test compares a number
+        holds = False
+    if not holds:
         raise Mismatch(message, help=help)
 
 
@@ -198,7 +202,7 @@ def _expect_dtype(got: np.ndarray, want: np.ndarray, dtype: Any, what: str) -> N
                 f"{what} has dtype {got.dtype}; expected {np.dtype(dtype)}.",
                 help="The result keeps the dtype of the input; a float64 constant array can widen it.",
             )
-    elif want.dtype.kind == "f" and got.dtype.kind not in "f" and want.ndim > 0:
+    elif want.dtype.kind == "f" and got.dtype.kind not in ("f" if want.ndim else "biuf"):
         raise Mismatch(f"{what} has dtype {got.dtype}; expected floating-point numbers.")
     elif want.dtype.kind in "iub" and got.dtype.kind not in {"b": "b"}.get(want.dtype.kind, "iu"):
         raise Mismatch(
