@@ -27,11 +27,13 @@ from gradschool.grading.submission_files import SubmissionFiles
 from gradschool.pack import Pack, Stage
 from gradschool.verify.proofs import submission_of
 
-How = Literal["test", "compile", "hang"]
+How = Literal["test", "compile", "hang", "fault"]
 
-# A mutant that takes this many times as long as the reference, and as many steps, never ends.
+# A mutant that takes this many times as long as the reference never ends.
 PATIENCE = 20
 SHORTEST_S = 2.0
+# So does a kernel that takes this many times as many steps: more than 64 invocations that each do the work of all.
+STEPS = 70
 FEWEST_STEPS = 2_000
 
 
@@ -40,7 +42,8 @@ class Death(msgspec.Struct, frozen=True):
 
     Attributes:
         test: The hidden test, with its case.
-        how: By its numbers, because it does not compile, or because it never ends.
+        how: By what it answers, because it does not compile, or because it never ends; a `fault` is
+            the grader's own, and no test noticed anything.
         message: First line of what a learner would read.
     """
 
@@ -96,7 +99,7 @@ class MutantSession(GradingSession):
         What only a backward pass can see of its forward's cache is found by the backward's tests.
 
         Raises:
-            PackError: The reference itself fails, or a test cannot be run.
+            PackError: The reference itself fails.
         """
         for judge in judges_of(stage, exercise):
             self._be_patient(stage, judge)
@@ -129,7 +132,7 @@ class MutantSession(GradingSession):
             call_timeout_s=min(limit_s, self._full.call_timeout_s),
             kernel_timeout_s=min(limit_s, self._full.kernel_timeout_s),
         )
-        self._gpu.max_steps = FEWEST_STEPS + PATIENCE * steps
+        self._gpu.max_steps = FEWEST_STEPS + STEPS * steps
 
     def _grade(self, stage: Stage, exercise: str, source: str | None, judge: str) -> Death | None:
         """Run the cases of `judge` on a submission, until one fails."""
@@ -148,11 +151,15 @@ class MutantSession(GradingSession):
             items = [item for _, cases in bench.tests_of(judge) for item in cases]
             if not items:
                 raise PackError(f"No hidden test of {stage.id} judges {judge}.")
+            death = None
             for item in sorted(items, key=lambda item: -self._kills[item.nodeid]):
                 death = self._run(bench, item)
                 if death is not None:
-                    return death
-        return None
+                    break
+        if self._kernels_ran and self._gpu.info.kind != "interpreter":
+            # A driver keeps a little of every kernel.
+            self._gpu.recycle()
+        return death
 
     def _run(self, bench: StageBench, item: pytest.Function) -> Death | None:
         evidence = bench.plugin.bench.fresh_evidence()
@@ -160,7 +167,7 @@ class MutantSession(GradingSession):
         result = bench.host.run(item)
         self._slowest_s = max(self._slowest_s, time.monotonic() - started)
         if result.fault:
-            raise PackError(f"{item.name} of {bench.stage.id} could not be run: {result.fault}")
+            return Death(item.name, "fault", result.fault)
         if result.outcome == "passed":
             return None
         self._kills[item.nodeid] += 1

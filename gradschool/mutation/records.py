@@ -34,7 +34,7 @@ class ExerciseMutants(msgspec.Struct, kw_only=True):
         killed: How many a hidden test noticed.
         not_compiled: How many of these do not compile.
         endless: How many of these never end.
-        faults: Sentences about listed equivalents that a test does notice.
+        faults: Sentences about listed equivalents that a test does notice, and mutants that could not be graded.
     """
 
     stage: str

@@ -75,7 +75,7 @@ def mutate_pack(
         on_mutant: Called as each mutant is graded, with what noticed it.
 
     Raises:
-        PackError: A reference fails its own tests, or a test cannot be run.
+        PackError: A reference fails its own tests.
     """
     started = time.monotonic()
     mutants = [mutant for item in work for mutant in item.mutants]
@@ -114,16 +114,17 @@ def count(work: Work, deaths: Mapping[tuple[str, str], Death | None]) -> Exercis
     found = ExerciseMutants(stage=work.stage.id, exercise=work.exercise, mutants=len(work.mutants))
     for mutant in work.mutants:
         death, entry = deaths[mutant.stage, mutant.id], work.listed.get(mutant.id)
-        if death is not None:
+        if death is None:
+            kept, why = (found.survivors, "") if entry is None else (found.equivalent, entry.why)
+            kept.append(MutantRecord(id=mutant.id, line=mutant.line, old=mutant.old, new=mutant.new, why=why))
+        elif death.how == "fault":
+            found.faults.append(f"{mutant.id} could not be graded: {death.test}: {death.message}")
+        else:
             found.killed += 1
             found.not_compiled += death.how == "compile"
             found.endless += death.how == "hang"
             if entry is not None:
                 found.faults.append(f"{mutant.id} is listed as equivalent, but {death.test} notices it.")
-        else:
-            kept = found.survivors if entry is None else found.equivalent
-            why = "" if entry is None else entry.why
-            kept.append(MutantRecord(id=mutant.id, line=mutant.line, old=mutant.old, new=mutant.new, why=why))
     return found
 
 

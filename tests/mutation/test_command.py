@@ -17,7 +17,7 @@ from gradschool.grading.options import GradeOptions
 from gradschool.grading.records import DeviceRecord
 from gradschool.mutation import plan
 from gradschool.mutation.equivalents import Equivalent, template
-from gradschool.mutation.grade import Death, MutantSession, judges_of
+from gradschool.mutation.grade import Death, How, MutantSession, judges_of
 from gradschool.mutation.records import ExerciseMutants, MutantRecord, MutationRecord
 from gradschool.mutation.run import Work, count
 from gradschool.mutation.view import summary
@@ -105,36 +105,43 @@ def test_an_exercise_that_does_not_exist_is_a_usage_error() -> None:
         plan([STAGE], ["nothing"])
 
 
-def counted(*, is_noticed: bool, is_listed: bool) -> ExerciseMutants:
-    """Count a single mutant."""
+def counted(how: How | None, *, is_listed: bool = False) -> ExerciseMutants:
+    """Count a single mutant that was noticed in this way."""
     [work] = plan([STAGE], [KERNEL])
     mutant = work.mutants[0]
     listed = {mutant.id: Equivalent(KERNEL, mutant.old, mutant.new, "why")} if is_listed else {}
-    death = Death("test_a", "hang", "") if is_noticed else None
+    death = Death("test_a", how, "m") if how else None
     return count(Work(STAGE, KERNEL, [mutant], listed), {(STAGE.id, mutant.id): death})
 
 
 def test_a_mutant_that_a_test_notices_is_killed() -> None:
-    found = counted(is_noticed=True, is_listed=False)
+    found = counted("hang")
     assert (found.killed, found.endless, found.not_compiled) == (1, 1, 0)
     assert found.holds
 
 
 def test_a_mutant_that_no_test_notices_survives() -> None:
-    found = counted(is_noticed=False, is_listed=False)
+    found = counted(None)
     assert len(found.survivors) == 1
     assert not found.holds
 
 
 def test_a_listed_mutant_that_no_test_notices_is_equivalent() -> None:
-    found = counted(is_noticed=False, is_listed=True)
+    found = counted(None, is_listed=True)
     assert [mutant.why for mutant in found.equivalent] == ["why"]
     assert found.holds
 
 
 def test_a_listed_mutant_that_a_test_notices_is_a_fault() -> None:
-    found = counted(is_noticed=True, is_listed=True)
+    found = counted("test", is_listed=True)
     assert found.faults == [f"{KERNEL}:component:1 is listed as equivalent, but test_a notices it."]
+    assert not found.holds
+
+
+def test_a_mutant_that_cannot_be_graded_is_a_fault_and_not_killed() -> None:
+    found = counted("fault")
+    assert found.killed == 0
+    assert found.faults == [f"{KERNEL}:component:1 could not be graded: test_a: m"]
     assert not found.holds
 
 
