@@ -25,9 +25,10 @@ from gradschool.sandbox import explain, messages, stand_ins
 from gradschool.sandbox.answers import CallResult, Desk
 from gradschool.sandbox.limits import Limits
 from gradschool.sandbox.loading import CellReport, CellSource, Loader, LoadReport
+from gradschool.sandbox.orders import order_of, result_of
 from gradschool.sandbox.process import ForkedProcess, WarmParent, WorkerProcess, start_fresh
+from gradschool.sandbox.quotes import Quotes, add_attempts
 from gradschool.sandbox.stream import WireTimeout
-from gradschool.sandbox.values import Encoder, TooLarge, Unsendable, decode
 from gradschool.sandbox.wire import MAX_PAYLOAD_BYTES, Channel, Protocol
 
 _ANSWER_SLACK_S = 0.25
@@ -48,6 +49,7 @@ class Worker:
         self._channel: Channel[messages.FromWorker] | None = None
         self._loader: Loader | None = None
         self._call_id = 0
+        self._quotes = Quotes(discreet=bool(zygote.hidden))
         self.report = LoadReport((), ())
         self.attempts: dict[str, None] = {}
         self.desk: Desk | None = None
@@ -93,7 +95,7 @@ class Worker:
         if self._loader is None:
             raise SandboxError("No cells were loaded into this worker.")
         self.report = self._loader.load(self._start, self.close)
-        self.attempts |= dict.fromkeys(self.report.attempts)
+        add_attempts(self.attempts, self.report.attempts)
         if self._stand_ins:
             self.stand_in(self._stand_ins)
 
@@ -141,18 +143,18 @@ class Worker:
         timeout_s = self._limits.call_s if timeout_s is None else timeout_s
         self.ensure_alive()
         self._call_id += 1
-        order, arrays = self._order(name, args, kwargs)
+        order, arrays = order_of(self._call_id, name, args, kwargs, self._limits)
         answer, returned = self._exchange(name, order, arrays, timeout_s)
         if isinstance(answer, messages.Returned) and answer.id == self._call_id:
-            return self._result(name, answer, returned, args)
+            return self._result(name, answer, returned, args, kwargs)
         if isinstance(answer, messages.Missing) and answer.id == self._call_id:
-            raise explain.missing(name, answer.found, self.report)
+            raise explain.missing(name, answer.found, self.report, self._quotes)
         if isinstance(answer, messages.Raised) and answer.id == self._call_id:
             self._note(answer.side)
-            raise explain.raised(name, answer.problem)
+            raise explain.raised(name, answer.problem, self._quotes)
         if isinstance(answer, messages.Refused) and answer.id == self._call_id:
             self._note(answer.side)
-            raise explain.refused(name, answer, self._limits)
+            raise explain.refused(name, answer, self._limits, self._quotes)
         raise self._broken(name, "an answer to something that was not asked")
 
     def close(self) -> None:
@@ -177,21 +179,6 @@ class Worker:
         self.n_restarts += 1
         return self._process, self._channel
 
-    def _order(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[messages.RunCall, list[np.ndarray]]:
-        encoder = Encoder(4 * MAX_PAYLOAD_BYTES, orders=True)
-        try:
-            nodes = [encoder.encode(value, f"argument {i}") for i, value in enumerate(args)]
-            named = {key: encoder.encode(value, f"argument {key}") for key, value in kwargs.items()}
-        except (Unsendable, TooLarge) as error:
-            raise SandboxError(f"{name} cannot be called: {error}.") from None
-        limits = self._limits
-        order = messages.RunCall(
-            self._call_id, name, nodes, named, limits.max_output_bytes, limits.max_print_bytes
-        )
-        return order, encoder.arrays
-
     def _exchange(
         self, name: str, order: messages.RunCall, arrays: list[np.ndarray], timeout_s: float
     ) -> tuple[messages.FromWorker, list[np.ndarray]]:
@@ -207,10 +194,12 @@ class Worker:
                 if not isinstance(answer, messages.Request):
                     return answer, returned
                 started = monotonic()
-                self._channel.send(*self._serve(answer, returned), timeout_s)
+                reply = self._serve(answer, returned)
                 if isinstance(answer, messages.DeviceRequest):
-                    # The grader's own work is not the learner's time; the desk bounds it.
+                    # The grader's own work is not the learner's time; the desk bounds it. Taking
+                    # the reply is the learner's part.
                     deadline += monotonic() - started
+                self._channel.send(*reply, max(0.0, deadline - monotonic()))
         except WireTimeout:
             self.close()
             raise explain.timeout(name, timeout_s) from None
@@ -227,26 +216,22 @@ class Worker:
         return self.desk.serve(request, arrays)
 
     def _result(
-        self, name: str, answer: messages.Returned, arrays: list[np.ndarray], args: tuple[Any, ...]
+        self,
+        name: str,
+        answer: messages.Returned,
+        arrays: list[np.ndarray],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
     ) -> CallResult:
         self._note(answer.side)
-        after = list(args)
+        log = self.desk.log if self.desk is not None else DeviceLog()
         try:
-            value = decode(answer.value, arrays)
-            for change in answer.changed:
-                if isinstance(change.key, int) and 0 <= change.key < len(after):
-                    after[change.key] = explain.LOST if change.lost else decode(change.value, arrays)
+            return result_of(answer, arrays, args, kwargs, log)
         except WireError as error:
             raise self._broken(name, str(error)) from None
-        side = answer.side
-        keys = tuple(change.key for change in answer.changed)
-        log = self.desk.log if self.desk is not None else DeviceLog()
-        return CallResult(
-            value, tuple(after), keys, _printed(side), side.warnings, side.attempts, side.seconds, log
-        )
 
     def _note(self, side: messages.Side) -> None:
-        self.attempts |= dict.fromkeys(side.attempts)
+        add_attempts(self.attempts, side.attempts)
 
     def _broken(self, name: str, why: str) -> BadOutput:
         self.close()
@@ -264,7 +249,7 @@ class Zygote:
 
     def __init__(self, limits: Limits | None = None, hidden: Sequence[Path] = ()) -> None:
         self.limits = limits or Limits()
-        self._hidden = tuple(hidden)
+        self.hidden = tuple(hidden)
         self._parent = WarmParent(self.limits, hidden) if WarmParent.possible() else None
 
     def start(self) -> None:
@@ -280,7 +265,7 @@ class Zygote:
         """A fresh locked-down process."""
         if self._parent is not None:
             return self._parent.fork(self.limits.start_s)
-        return start_fresh(self.limits, self._hidden)
+        return start_fresh(self.limits, self.hidden)
 
     def close(self) -> None:
         """End the warm parent and all its children."""
@@ -293,10 +278,6 @@ class Zygote:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _printed(side: messages.Side) -> str:
-    return side.printed + (f"\n... {side.n_dropped:,} more characters" if side.n_dropped else "")
 
 
 __all__ = ["CallResult", "CellReport", "CellSource", "LoadReport", "Worker", "Zygote"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from gradschool.errors import (
 )
 from gradschool.sandbox.limits import MIB, Limits
 from gradschool.sandbox.messages import Problem, Refused
+from gradschool.sandbox.quotes import Quotes
 from gradschool.sandbox.stream import WireClosed
 
 if TYPE_CHECKING:
@@ -44,23 +46,27 @@ _HELP_BY_TYPE = {
 
 
 # What a released stub raises.
-_STUB = re.compile(r"(\w+): your code here")
+_STUB = re.compile(r"(\w{1,80}): your code here")
+_MAX_PLACE = 100_000
 
 
 def place(cell: int | None, line: int | None) -> str:
     """Where in the notebook, counted from 1 as a reader counts."""
-    if cell is None:
+    if cell is None or not 0 <= cell < _MAX_PLACE:
         return ""
-    return f" (cell {cell + 1}, line {line})" if line else f" (cell {cell + 1})"
+    return f" (cell {cell + 1}, line {line})" if line and line < _MAX_PLACE else f" (cell {cell + 1})"
 
 
-def raised(name: str, problem: Problem) -> SubmissionError:
+def raised(name: str, problem: Problem, quotes: Quotes) -> SubmissionError:
     """A function raised."""
     if problem.type == "NotImplementedError":
-        return _not_written(name, problem.text)
-    text = f": {problem.text}" if problem.text else ""
+        return _not_written(name, problem.text, quotes)
+    kind, text = quotes.of(name, problem.type, problem.text)
+    if not kind:
+        kind = problem.type if hasattr(builtins, problem.type) else "an exception"
+    text = f": {text}" if text else ""
     return CallFailed(
-        f"{name} raised {problem.type}{text}{place(problem.cell, problem.line)}",
+        f"{name} raised {kind}{text}{place(problem.cell, problem.line)}",
         help=_HELP_BY_TYPE.get(problem.type, ""),
         exception_type=problem.type,
         exception_bases=problem.bases,
@@ -71,20 +77,24 @@ def raised(name: str, problem: Problem) -> SubmissionError:
     )
 
 
-def _not_written(name: str, text: str) -> NotWritten:
+def _not_written(name: str, text: str, quotes: Quotes) -> NotWritten:
     found = _STUB.match(text)
-    function = found[1] if found else name
+    # The stub's own name is no quote: an unwritten function is told as often as it is called.
+    function = found[1] if found and found[1] == name else name
+    if found and found[1] != name:
+        function = quotes.of(name, found[1])[0] or name
     calls = f"{name} calls {function}, which" if function != name else name
     return NotWritten(
         f"{calls} is not written yet.", help="Put your code where it says YOUR CODE HERE.", function=function
     )
 
 
-def missing(name: str, found: str, report: LoadReport) -> MissingFunction:
+def missing(name: str, found: str, report: LoadReport, quotes: Quotes) -> MissingFunction:
     """There is no such function; say which cell lost it."""
     if found:
+        kind = quotes.of(name, found)[0]
         return MissingFunction(
-            f"{name} is not a function but a value of type {found}.",
+            f"{name} is not a function but a value{f' of type {kind}' if kind else ''}.",
             help=f"Some cell assigns to the name {name}; use another name there.",
         )
     for cell in report.cells:
@@ -96,15 +106,24 @@ def missing(name: str, found: str, report: LoadReport) -> MissingFunction:
     )
 
 
-def refused(name: str, answer: Refused, limits: Limits) -> SubmissionError:
+def refused(name: str, answer: Refused, limits: Limits, quotes: Quotes) -> SubmissionError:
     """A function returned something that does not travel."""
     if answer.n_bytes:
         return OutputTooLarge(
             f"{name} returned {answer.n_bytes / MIB:,.0f} MiB; at most {limits.max_output_bytes // MIB} MiB are accepted.",
             help="Look at the shapes: a wrong broadcast or an outer product is the usual reason.",
         )
-    where = f" at {answer.where}" if answer.where else ""
-    return BadOutput(f"{name} returned {answer.what}{where}.", help=answer.help)
+    where, what, help = quotes.of(name, answer.where, answer.what, answer.help)
+    where = f" at {where}" if where else ""
+    return BadOutput(f"{name} returned {what or 'what cannot be graded'}{where}.", help=help)
+
+
+def unsendable(name: str, error: Exception) -> BadOutput:
+    """What an earlier call returned, and the test hands on, has grown beyond what travels."""
+    return BadOutput(
+        f"{name} cannot be called with what an earlier function returned: {error}.",
+        help="Keep in a cache what the backward needs, as a few arrays.",
+    )
 
 
 def timeout(name: str, seconds: float) -> CallTimeout:
@@ -162,6 +181,14 @@ def cell_died(index: int, ending: str, error: WireError) -> SubmissionError:
     return SubmissionError(
         f"Cell {index + 1} ended the Python process: {ending}; only its definitions were used.",
         help=_help_for_ending(ending),
+    )
+
+
+def cells_without_end(seconds: float) -> SubmissionError:
+    """Cells hang or end the process again and again, each time it is started anew without them."""
+    return SubmissionError(
+        f"Its cells hung or ended the process again and again for {seconds:g} s; it was given up.",
+        help="Restart the kernel and run all cells to see the same.",
     )
 
 

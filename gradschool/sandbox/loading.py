@@ -12,16 +12,20 @@ from typing import Any
 
 import msgspec
 
-from gradschool.errors import SandboxError, SubmissionError, WireError
+from gradschool.errors import SubmissionError, WireError
 from gradschool.sandbox import explain, messages
 from gradschool.sandbox.cells import names_defined
 from gradschool.sandbox.limits import Limits
 from gradschool.sandbox.process import WorkerProcess
+from gradschool.sandbox.quotes import add_attempts
 from gradschool.sandbox.stream import Deadline, WireTimeout
 from gradschool.sandbox.wire import Channel
 
 _DEFINED_ONLY = frozenset({"demo", "check", "test", "trace"})
 _DEFINITIONS_S = 2.0
+_PATIENCE = 3
+"""How many times the time of all cells their restarts may take."""
+
 _MAX_SOURCE_CHARS = 200_000
 
 _RUN, _DEFINE, _SKIP = 0, 1, 2
@@ -111,18 +115,23 @@ class Loader:
         Args:
             connect: Starts a process.
             close: Ends it.
+
+        Raises:
+            SubmissionError: Cell after cell hung or ended the process; some notebooks are nothing else.
         """
         deadline = Deadline(self._limits.load_s)
-        while True:
+        patience_s = _PATIENCE * self._limits.load_s
+        patience = Deadline(patience_s)
+        while patience.left_s():
             process, channel = connect()
             reports = self._run_all(process, channel, deadline)
             if reports is not None:
                 functions = self._functions(channel)
                 if functions is not None:
                     return LoadReport(tuple(reports), functions, tuple(self._attempts))
-                # The last cell left something behind that breaks the process between orders.
-                self._demote(self._cells[-1].index, explain.died("The notebook", process.kill(), None))
+                self._demote_unknown(explain.died("The notebook", process.kill(), None))
             close()
+        raise explain.cells_without_end(patience_s)
 
     def _run_all(
         self, process: WorkerProcess, channel: Channel[messages.FromWorker], deadline: Deadline
@@ -173,8 +182,15 @@ class Loader:
         self._modes[index] = _DEFINE if self._modes[index] == _RUN else _SKIP
         self._endings.setdefault(index, ending)
 
+    def _demote_unknown(self, ending: SubmissionError) -> None:
+        """Some cell left something behind that breaks the process between orders: the last one, or any."""
+        last = self._cells[-1].index
+        known = self._modes[last] == _SKIP
+        for cell in self._cells if known else self._cells[-1:]:
+            self._demote(cell.index, ending)
+
     def _report(self, cell: CellSource, done: messages.CellDone) -> CellReport:
-        self._attempts |= dict.fromkeys(done.side.attempts)
+        add_attempts(self._attempts, done.side.attempts)
         error: SubmissionError | None = self._endings.get(cell.index)
         if error is None and done.problem is not None:
             error = explain.cell_raised(cell.index, done.problem)
@@ -201,6 +217,4 @@ class Loader:
             answer, _ = channel.receive(self._limits.start_s)
         except WireError:
             return None
-        if not isinstance(answer, messages.Functions):
-            raise SandboxError("A worker did not list its functions.")
-        return answer.names
+        return answer.names if isinstance(answer, messages.Functions) else None

@@ -56,6 +56,10 @@ class Unsendable(Exception):
         self.help = help
 
 
+class TooMuch(Unsendable):
+    """Plain data, but more of it than travels in one message."""
+
+
 class TooLarge(Exception):
     """A value of more bytes than are accepted.
 
@@ -95,9 +99,9 @@ class Encoder:
         """
         self._n_nodes += 1
         if depth > MAX_DEPTH:
-            raise Unsendable(where[:60], f"nested more than {MAX_DEPTH} deep", "Return a flatter structure.")
+            raise TooMuch(where[:60], f"nested more than {MAX_DEPTH} deep", "Return a flatter structure.")
         if self._n_nodes > MAX_NODES:
-            raise Unsendable("", f"made of more than {MAX_NODES:,} parts", "Return arrays, not long lists.")
+            raise TooMuch("", f"made of more than {MAX_NODES:,} parts", "Return arrays, not long lists.")
         kind = type(value)
         if value is None or kind is bool or kind is float:
             return value
@@ -128,28 +132,26 @@ class Encoder:
 
     def _text(self, text: str, where: str) -> str:
         if len(text) > MAX_TEXT:
-            raise Unsendable(where, f"a string of {len(text):,} characters", "Return numbers or arrays.")
+            raise TooMuch(where, f"a string of {len(text):,} characters", "Return numbers or arrays.")
         return text.encode("utf-8", "replace").decode()
 
     def _big_int(self, value: int, where: str) -> BigIntNode:
         if value.bit_length() > 16_000:
-            raise Unsendable(where, "an int of more than 16,000 bits", "Return a float or an array.")
+            raise TooMuch(where, "an int of more than 16,000 bits", "Return a float or an array.")
         return BigIntNode(hex(value))
 
     def _add_array(self, array: np.ndarray, where: str, what: str = "an array") -> int:
         if array.dtype.name not in DTYPES:
             raise Unsendable(where, f"{what} of dtype {str(array.dtype)[:60]}", _dtype_help(array.dtype))
         if array.ndim > MAX_DIMS:
-            raise Unsendable(
-                where, f"an array with {array.ndim} axes", f"At most {MAX_DIMS} axes are accepted."
-            )
+            raise TooMuch(where, f"an array with {array.ndim} axes", f"At most {MAX_DIMS} axes are accepted.")
         if id(array) in self._seen and what == "an array":
             return self._seen[id(array)]
         self._n_bytes += array.nbytes
         if self._n_bytes > self._max_bytes:
             raise TooLarge(self._n_bytes)
         if len(self.arrays) == MAX_ARRAYS:
-            raise Unsendable(where, f"one of more than {MAX_ARRAYS:,} arrays", "Stack them into one array.")
+            raise TooMuch(where, f"one of more than {MAX_ARRAYS:,} arrays", "Stack them into one array.")
         self._seen[id(array)] = len(self.arrays)
         self._kept.append(array)  # while it lives, its id is its own
         # Copies are made here, where a lack of memory is still an ordinary error.
