@@ -111,6 +111,7 @@ class GradingSession:
         files: SubmissionFiles,
         *,
         only: Sequence[str] = (),
+        upstream: bool = False,
     ) -> SubmissionRecord:
         """Grade a submission that was read already.
 
@@ -119,6 +120,7 @@ class GradingSession:
             stage: Stage of the submission.
             files: The submission as data.
             only: Exercises to judge; default all.
+            upstream: Judge what comes before them as well, where one fails: it may be to blame.
         """
         started = time.monotonic()
         bench = self.bench(stage.id)
@@ -139,7 +141,8 @@ class GradingSession:
                 judge(bench, exercise.id) for exercise in stage.exercises if not only or exercise.id in only
             ]
             if functions and functions.broken is None:
-                found = self._look_again(stack, bench, files, found)
+                earlier = self._earlier(bench, found) if upstream else []
+                found = self._look_again(stack, bench, files, found, earlier)
             self._faults += [fault for judgement in found for fault in judgement.faults]
             exercises = [
                 self._charge(record_of(bench, judgement), files.hints.get(judgement.exercise, 0))
@@ -195,23 +198,34 @@ class GradingSession:
         )
         return functions
 
+    def _earlier(self, bench: StageBench, found: Sequence[Judgement]) -> list[Judgement]:
+        """Judge the functions that come before the last failure among `found` and are not among them."""
+        names = [item.id for item in bench.stage.exercises if not item.id.endswith(".wgsl")]
+        lost = [names.index(item.exercise) for item in found if item.lost and item.exercise in names]
+        judged = {item.exercise for item in found}
+        before = names[: max(lost, default=0)]
+        return [judge(bench, name) for name in before if name not in judged]
+
     def _look_again(
         self,
         stack: contextlib.ExitStack,
         bench: StageBench,
         files: SubmissionFiles,
         found: Sequence[Judgement],
+        earlier: Sequence[Judgement] = (),
     ) -> list[Judgement]:
         """Judge again, with the course's functions for earlier ones that failed, what lost points.
 
         In the lesson's order, and in a worker of its own: by the time a course's function answers to the
         learner's code, the exercise it is the answer to has been judged.
         """
-        failed = [item.exercise for item in found if item.lost and not item.exercise.endswith(".wgsl")]
+        by_name = {item.exercise: item for item in (*earlier, *found)}
+        in_order = [by_name[item.id] for item in bench.stage.exercises if item.id in by_name]
+        failed = [item.exercise for item in in_order if item.lost and not item.exercise.endswith(".wgsl")]
         others = {
             item.exercise: failed[: failed.index(item.exercise)] for item in found if item.exercise in failed
         }
-        ended = {item.exercise for item in found if item.ended}
+        ended = {item.exercise for item in in_order if item.ended}
         again = [
             item
             for item in found

@@ -73,6 +73,16 @@ def test_no_stand_in_is_told_to_who_does_not_need_one(session: GradingSession, s
     assert exercise(record, "halve").message == ""
 
 
+def test_an_exercise_judged_alone_is_judged_as_in_the_whole(pack: Pack, session, submit) -> None:
+    from gradschool.grading.submission_files import read_submission
+
+    folder = submit("ada", {"double": BROKEN["raises"], "halve": HALVE_BY_DOUBLING})
+    (stage,) = pack.stages
+    files = read_submission(folder, stage)
+    alone = session.grade_files("ada", stage, files, only=["halve"], upstream=True)
+    assert alone.exercises == [exercise(session.grade("ada", "00_tiny", folder), "halve")]
+
+
 STEAL = """
 def halve(x):
     stolen = type(double)("halve", None, double._exchange)
