@@ -212,3 +212,13 @@ def test_a_name_that_leaves_the_folder_is_refused(make, tmp_path, name):
     with pytest.raises(UsageError, match="cannot name a file"):
         write_feedback(make(name, []), tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_test_that_passed_with_the_courses_functions_says_so(exercise, hidden_test):
+    from gradschool.report.view import exercise_view
+
+    record = exercise("attention_forward", [hidden_test("test_attention_values")])
+    record.tests[0].stand_ins = ["softmax_forward", "affine_forward"]
+    (block,) = exercise_view(record, 1).tests[0].message
+    assert "course's own" in str(block)
+    assert "softmax_forward" in str(block)
