@@ -141,13 +141,13 @@ def _test_view(test: TestRecord, said: set[str]) -> TestView:
     mark, word = OUTCOMES[test.outcome]
     told = test.message.strip()
     message = [] if test.outcome == "passed" else blocks(told)
-    if test.stand_ins:
-        names = ", ".join(f"`{clean(name, 120)}`" for name in test.stand_ins)
-        message = blocks(f"With the course's own {names} in place of yours.")
     # What the card says at its top, or beside an earlier test, is not said again.
     if message and told in said:
         message = [Block("text", "As above.")]
     said.add(told)
+    if test.stand_ins:
+        names = ", ".join(f"`{clean(name, 120)}`" for name in test.stand_ins)
+        message = blocks(f"With the course's own {names} in place of yours.")
     score = f"{points(test.score)}/{points(test.max_score)}"
     return TestView(test_sentence(test.name), test.outcome, mark, word, score, message)
 
