@@ -67,15 +67,16 @@ def test_a_sequence_without_positions_is_refused(submission, seq):
     expect_raises(submission.causal_mask, ValueError, seq)
 
 
-# Lengths of every size from 0 to the whole sequence, for a batch, for one sequence, for a grid of them.
-LENGTHS = [([3, 5, 0, 1], 5), ([4], 7), ([[2, 0], [4, 1], [3, 3]], 4), ([1], 1), ([2, 2, 2], 3)]
+# Lengths of every size from 0 to the whole sequence, for a batch, for a batch of one, for a grid, for one sequence.
+LENGTHS = [([3, 5, 0, 1], 5), ([4], 7), ([[2, 0], [4, 1], [3, 3]], 4), ([1], 1), ([2, 2, 2], 3), (3, 5)]
 
 
 @pytest.mark.exercise("padding_mask")
 @pytest.mark.points(2)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
 @pytest.mark.parametrize(("lengths", "seq"), LENGTHS, ids=str)
-def test_only_the_filling_is_hidden(submission, lengths, seq):
-    lengths = np.array(lengths)
+def test_only_the_filling_is_hidden(submission, lengths, seq, dtype):
+    lengths = np.array(lengths, dtype)
     want = np.zeros((*lengths.shape, 1, seq), bool)
     for place, length in np.ndenumerate(lengths):
         want[place][0, :length] = True
