@@ -16,7 +16,7 @@ from gradschool.release import build_assignment, compare
 from gradschool.verify.proofs import NO_DEVICE, Proof, ProofOutcome, open_session, prove_one
 from gradschool.verify.records import StageVerdict, VerifyRecord
 
-MIN_ALTERNATIVES = 2
+MIN_ALTERNATIVES = 3
 
 
 OnProof = Callable[[Proof, list[str]], None]
