@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Literal
 
 import msgspec
@@ -23,7 +25,7 @@ from gradschool.grading.options import GradeOptions
 from gradschool.grading.plugin import Bench
 from gradschool.grading.records import DeviceRecord
 from gradschool.grading.session import GradingSession
-from gradschool.grading.submission_files import SubmissionFiles
+from gradschool.grading.submission_files import SourceCell, SubmissionFiles
 from gradschool.pack import Pack, Stage
 from gradschool.verify.proofs import submission_of
 
@@ -187,7 +189,10 @@ def judges_of(stage: Stage, exercise: str) -> list[str]:
 # The references do not change while mutants are graded; a stage's notebook is built once.
 @lru_cache(maxsize=16)
 def _all_right(stage: Stage) -> SubmissionFiles:
-    return submission_of(stage, reference_functions(stage), reference_kernels(stage))
+    files = submission_of(stage, reference_functions(stage), reference_kernels(stage))
+    # A cell costs a message to the sandbox and back; these are not run while grading.
+    cells = [cell for cell in files.cells or () if cell.role not in ("demo", "check")]
+    return dataclasses.replace(files, cells=cells)
 
 
 def _with_answer(stage: Stage, exercise: str, source: str) -> SubmissionFiles:
@@ -195,8 +200,26 @@ def _with_answer(stage: Stage, exercise: str, source: str) -> SubmissionFiles:
     if exercise.endswith(".wgsl"):
         return dataclasses.replace(right, kernels={**right.kernels, exercise: source})
     reference = reference_functions(stage)[exercise].strip("\n")
-    cells = list(right.cells or ())
+    cells = right.cells or []
     # Were it missing, the reference would be graded, and every mutant survive.
     place = next(i for i, cell in enumerate(cells) if cell.source == reference)
-    cells[place] = dataclasses.replace(cells[place], source=source.strip("\n"))
-    return dataclasses.replace(right, cells=cells)
+    mutated = dataclasses.replace(cells[place], source=source.strip("\n"))
+    around = [*_joined(cells[:place]), mutated, *_joined(cells[place + 1 :])]
+    return dataclasses.replace(right, cells=around)
+
+
+def _joined(cells: Sequence[SourceCell]) -> list[SourceCell]:
+    """Join neighbours that only define: none of them can fail, whatever the mutant does."""
+    found: list[SourceCell] = []
+    for defines, group in groupby(cells, key=lambda cell: only_defines(cell.source)):
+        group = list(group)
+        text = "\n\n".join(cell.source for cell in group)
+        found += [dataclasses.replace(group[0], source=text)] if defines else group
+    return found
+
+
+@lru_cache(maxsize=1_000)
+def only_defines(source: str) -> bool:
+    """Whether a cell holds nothing but imports, functions and classes."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    return all(isinstance(node, kinds) for node in ast.parse(source).body)
