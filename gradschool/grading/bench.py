@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,8 @@ from gradschool.grading.plugin import Bench, GradingPlugin
 from gradschool.grading.reference import Signatures, load_reference
 from gradschool.grading.replay import KernelReplays
 from gradschool.pack import Stage
+
+_LAUNCHES = re.compile(r"\bgs\.(kernel|to_device)\b")
 
 
 class StageBench:
@@ -54,6 +57,15 @@ class StageBench:
     def reference(self) -> Any:
         """The reference functions."""
         return load_reference(self.stage)
+
+    @cached_property
+    def launching(self) -> frozenset[str]:
+        """The functions that are to launch kernels, as the reference does."""
+        return frozenset(
+            cell.exercise
+            for cell in self.stage.cells
+            if cell.role == "solution" and cell.exercise and _LAUNCHES.search(cell.source)
+        )
 
     @cached_property
     def namer(self) -> Namer:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from gradschool.errors import CallTimeout, SandboxError, SubmissionError, WorkerDied
+from gradschool.grading.budget import TimeBudget
 from gradschool.pack import Stage
 from gradschool.sandbox import CallResult, CellSource, Worker, Zygote
 from gradschool.sandbox.answers import Desk
@@ -16,11 +18,27 @@ class WorkerFunctions:
 
     A function that hung once is not called again for this submission: thirty hidden tests
     would otherwise wait thirty times.
+
+    Args:
+        worker: Where the functions live.
+        timeout_s: Time one call may take.
+        budget: Time all calls may take; None for no limit.
+        launching: The functions that may launch kernels; None for all. While grading the course's
+            kernels answer, and elsewhere they would be the solution.
     """
 
-    def __init__(self, worker: Worker, timeout_s: float) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        timeout_s: float,
+        budget: TimeBudget | None = None,
+        launching: frozenset[str] | None = None,
+    ) -> None:
         self._worker = worker
         self._timeout_s = timeout_s
+        self._budget = budget or TimeBudget(math.inf)
+        self._launching = launching
+        self._desk = worker.desk
         self._given_up: dict[str, SubmissionError] = {}
         self.broken: SubmissionError | None = None
 
@@ -35,8 +53,16 @@ class WorkerFunctions:
             raise self.broken
         if name in self._given_up:
             raise self._given_up[name]
+        if self._budget.is_spent:
+            raise CallTimeout(
+                f"{name} was not called: the calls before took {self._budget.seconds:g} s together.",
+                help="Grading takes a few seconds in all; where the data is large, use NumPy operations instead of loops.",
+            )
+        if self._launching is not None:
+            self._worker.desk = self._desk if name in self._launching else None
         try:
-            return self._worker.call(name, args, dict(kwargs), timeout_s=self._timeout_s)
+            with self._budget.spend():
+                return self._worker.call(name, args, dict(kwargs), timeout_s=self._timeout_s)
         except SubmissionError as error:
             if isinstance(error, CallTimeout | WorkerDied):
                 self._given_up[name] = error

@@ -6,10 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from gradschool.grading.bench import StageBench
 from gradschool.grading.calls import Evidence
 from gradschool.grading.host import CaseResult
 from gradschool.grading.records import ExerciseRecord, TestRecord
+from gradschool.hints import cost_of
 
 _UNWRITTEN = frozenset({"NotWritten", "MissingFunction"})
 _ENDED = frozenset({"CallTimeout", "WorkerDied"})
@@ -133,6 +136,24 @@ def record_of(bench: StageBench, found: Judgement) -> ExerciseRecord:
     )
 
 
+def charge_hints(record: ExerciseRecord, level: int, costs: Sequence[float]) -> ExerciseRecord:
+    """Note which hints were opened, and take what they cost.
+
+    Args:
+        record: What was earned.
+        level: The highest hint that was opened.
+        costs: Share of the exercise's points lost once hint 1, 2, 3 was opened.
+    """
+    share = cost_of(level, costs)
+    cost = min(record.score, share * record.max_score)
+    message = record.message
+    if cost > 0:
+        message = f"{message}\nHints up to level {level} were opened: {cost:g} points.".strip()
+    return msgspec.structs.replace(
+        record, score=record.score - cost, message=message, hints=level, hint_cost=cost
+    )
+
+
 def _told_of_help(found: Judgement) -> str:
     names = ", ".join(found.stand_ins)
     n_helped = len(found.helped)
@@ -146,6 +167,7 @@ def _run_test(bench: StageBench, items: Sequence[Any], found: Judgement) -> Case
     for item in items:
         evidence = bench.plugin.bench.fresh_evidence()
         result = bench.host.run(item)
+        evidence.let_go()
         (found.passed if result.outcome == "passed" else found.failed).append(evidence)
         if result.outcome != "passed" and worst is None:
             worst = result

@@ -16,24 +16,23 @@ from gradschool.errors import KernelError, SandboxError, SubmissionError
 from gradschool.gpu.worker_backend import WorkerBackend
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.bench import StageBench
+from gradschool.grading.budget import KernelJobs, TimeBudget
 from gradschool.grading.calls import Evidence
 from gradschool.grading.functions import CourseFunctions, MixedFunctions, WorkerFunctions
-from gradschool.grading.judge import Judgement, judge, judge_again, record_of
+from gradschool.grading.judge import Judgement, charge_hints, judge, judge_again, record_of
 from gradschool.grading.kernel_desk import KernelDesk, course_kernels
 from gradschool.grading.options import GradeOptions
 from gradschool.grading.plugin import Bench
 from gradschool.grading.probe import KernelBench, KernelProbe
 from gradschool.grading.records import (
     DeviceRecord,
-    ExerciseRecord,
     SandboxRecord,
     SubmissionRecord,
 )
-from gradschool.grading.submission_files import SubmissionFiles, read_submission
+from gradschool.grading.submission_files import SubmissionFiles, brief, read_submission
 from gradschool.grading.version import grader_version
-from gradschool.hints import cost_of
 from gradschool.pack import CONTENT_FOLDERS, Pack, Stage
-from gradschool.sandbox import CellSource, Limits, Zygote, capabilities
+from gradschool.sandbox import CellSource, Limits, Worker, Zygote, capabilities
 
 
 class GradingSession:
@@ -129,6 +128,7 @@ class GradingSession:
         with contextlib.ExitStack() as stack:
             needs_functions = not only or any(not name.endswith(".wgsl") for name in only)
             functions = self._functions(stack, stage, files, problems) if needs_functions else None
+            problems = brief(problems)
             probe = self._probe_factory(stage, files)
             bench.plugin.bench = Bench(
                 functions=functions,
@@ -145,7 +145,11 @@ class GradingSession:
                 found = self._look_again(stack, bench, files, found, earlier)
             self._faults += [fault for judgement in found for fault in judgement.faults]
             exercises = [
-                self._charge(record_of(bench, judgement), files.hints.get(judgement.exercise, 0))
+                charge_hints(
+                    record_of(bench, judgement),
+                    files.hints.get(judgement.exercise, 0),
+                    self.options.hint_costs,
+                )
                 for judgement in found
             ]
             status = "partial" if problems else "graded"
@@ -183,7 +187,7 @@ class GradingSession:
             return None
         worker = stack.enter_context(self._zygote.spawn())
         worker.desk = self._desk(stage)
-        functions = WorkerFunctions(worker, self.options.call_timeout_s)
+        functions = self._worker_functions(worker, stage)
         try:
             report = worker.load(_cells_of(files))
         except SubmissionError as error:
@@ -238,8 +242,11 @@ class GradingSession:
         worker = stack.enter_context(self._zygote.spawn())
         worker.desk = self._desk(bench.stage)
         worker.course = course = self._course_functions(bench.stage)
-        worker.load(_cells_of(files))
-        own = WorkerFunctions(worker, self.options.call_timeout_s)
+        try:
+            worker.load(_cells_of(files))
+        except SubmissionError:  # it loaded before; whoever cannot be loaded twice is judged once
+            return list(found)
+        own = self._worker_functions(worker, bench.stage)
         second = {}
         for item in again:
             stand_ins = others[item.exercise]
@@ -247,6 +254,14 @@ class GradingSession:
             bench.plugin.bench.functions = MixedFunctions(own, course, frozenset(stand_ins))
             second[item.exercise] = judge_again(bench, item, stand_ins)
         return [second.get(item.exercise, item) for item in found]
+
+    def _worker_functions(self, worker: Worker, stage: Stage) -> WorkerFunctions:
+        launching = self.bench(stage.id).launching
+        return WorkerFunctions(worker, self.options.call_timeout_s, self._budget(), launching)
+
+    def _budget(self) -> TimeBudget:
+        # Calls, kernels and a second look: together less than a slot is waited for.
+        return TimeBudget(self.options.submission_timeout_s / 4)
 
     def _course_functions(self, stage: Stage) -> CourseFunctions:
         if stage.id not in self._courses:
@@ -261,9 +276,11 @@ class GradingSession:
         )
 
     def _probe_factory(self, stage: Stage, files: SubmissionFiles) -> Any:
+        jobs = KernelJobs(self._gpu, self.options.kernel_timeout_s, self._budget())
+
         def run(job: Any, buffers: Mapping[int, Any]) -> Any:
             self._kernels_ran = True
-            return self._gpu.run(job, dict(buffers), timeout_s=self.options.kernel_timeout_s)
+            return jobs.run(job, buffers)
 
         hung: dict[str, KernelError] = {}
         bench = KernelBench(run, has_device=self._gpu.info.kind != "interpreter", hung=hung)
@@ -276,17 +293,6 @@ class GradingSession:
     def _device_record(self) -> DeviceRecord:
         info = self._gpu.info
         return DeviceRecord(name=info.name, kind=info.kind, driver=info.driver)
-
-    def _charge(self, record: ExerciseRecord, level: int) -> ExerciseRecord:
-        """Note which hints were opened, and take what they cost."""
-        share = cost_of(level, self.options.hint_costs)
-        cost = min(record.score, share * record.max_score)
-        message = record.message
-        if cost > 0:
-            message = f"{message}\nHints up to level {level} were opened: {cost:g} points.".strip()
-        return msgspec.structs.replace(
-            record, score=record.score - cost, message=message, hints=level, hint_cost=cost
-        )
 
 
 def _cells_of(files: SubmissionFiles) -> list[CellSource]:

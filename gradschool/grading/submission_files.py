@@ -87,10 +87,9 @@ def read_submission(folder: Path, stage: Stage) -> SubmissionFiles:
 
 def brief(problems: list[str]) -> list[str]:
     """Cut what a submission can make as long and as many as it likes: names of files, cells and errors."""
-    kept = [_plain(problem[:_MAX_PROBLEM_CHARS]) for problem in problems[:_MAX_PROBLEMS]]
-    if len(problems) > _MAX_PROBLEMS:
-        kept.append(f"There are {len(problems) - _MAX_PROBLEMS:,} more problems like these.")
-    return kept
+    different = list(dict.fromkeys(_plain(problem[:_MAX_PROBLEM_CHARS]) for problem in problems))
+    n_more = len(different) - _MAX_PROBLEMS
+    return [*different[:_MAX_PROBLEMS], *([f"There are {n_more:,} more problems like these."] * (n_more > 0))]
 
 
 def parse_notebook(data: bytes, name: str, problems: list[str]) -> list[SourceCell] | None:

@@ -16,8 +16,8 @@ MAX_NAME_CHARS = 60
 PER_FUNCTION = 3
 MAX_ATTEMPTS = 12
 
-# Decimals, exponents and many digits are data; shapes, indices and counts stay.
-_DATA = re.compile(r"\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.(?![\w.])|\d{5,}|\d[eE][-+]?\d+")
+# Decimals, exponents, many digits and long rows of numbers are data; shapes, indices and counts stay.
+_DATA = re.compile(r"\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.(?![\w.])|\d{6,}|\d[eE][-+]?\d+|\[[-+\d.,;eE\s\[\]]{12,}")
 
 
 class Quotes:

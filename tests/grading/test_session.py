@@ -186,19 +186,35 @@ def children() -> set[int]:
     return found
 
 
-def test_a_function_that_launches_kernels_is_judged_with_the_courses_kernels(
-    session: GradingSession, submit
-) -> None:
-    source = """
+LAUNCHES = """
+FACTOR = 2.0
+
+
 def double(x):
     if np.size(x) == 0:
         raise ValueError("x is empty")
     scale = gs.kernel("scale_shift.wgsl")
-    return scale(x=np.asarray(x, np.float32).reshape(-1), alpha=2.0, beta=0.0).reshape(np.shape(x)).astype(float)
+    return scale(x=np.asarray(x, np.float32).reshape(-1), alpha=1.0 * FACTOR, beta=0.0).reshape(np.shape(x)).astype(float)
 """
-    record = session.grade("dora", "00_tiny", submit("dora", {"double": source}, kernel="// broken"))
+
+
+def test_a_function_that_is_to_launch_kernels_is_judged_with_the_courses_kernels(pack: Pack, submit) -> None:
+    folder = submit("dora", {"double": LAUNCHES}, kernel="// broken")
+    lesson = pack.root / "solutions/00_tiny/lesson.py"
+    lesson.write_text(
+        lesson.read_text().replace("    return as_float(x) * FACTOR", LAUNCHES.partition('empty")\n')[2])
+    )
+    with GradingSession(Pack(pack.root), options=OPTIONS) as session:
+        record = session.grade("dora", "00_tiny", folder)
     assert exercise(record, "double").score == exercise(record, "double").max_score
     assert exercise(record, "scale_shift.wgsl").score == 0
+
+
+def test_the_courses_kernels_do_not_solve_an_exercise_that_is_about_numpy(
+    session: GradingSession, submit
+) -> None:
+    record = session.grade("dora", "00_tiny", submit("dora", {"double": LAUNCHES}))
+    assert "No kernel can be launched here" in exercise(record, "double").message
 
 
 def test_hints_cost_what_the_instructor_says_and_are_recorded(pack: Pack, submit) -> None:
