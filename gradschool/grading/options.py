@@ -20,6 +20,8 @@ class GradeOptions(msgspec.Struct, kw_only=True, frozen=True):
         hint_costs: Share of an exercise's points that is lost once its first, second, third hint was opened.
         students: Only these, when not empty.
         stages: Only these, when not empty.
+        exercises: Judge only these again, in records that exist, when not empty.
+        changed: Grade only what another grader has graded.
     """
 
     seed: int = 0
@@ -33,3 +35,5 @@ class GradeOptions(msgspec.Struct, kw_only=True, frozen=True):
     hint_costs: tuple[float, ...] = ()
     students: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    exercises: tuple[str, ...] = ()
+    changed: bool = False

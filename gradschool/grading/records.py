@@ -33,10 +33,29 @@ class TestRecord(msgspec.Struct, kw_only=True):
     stand_ins: list[str] = []
 
 
+class DeviceRecord(msgspec.Struct, kw_only=True):
+    """The device that kernels ran on."""
+
+    name: str
+    kind: Literal["gpu", "software", "interpreter"]
+    driver: str = ""
+
+
+class RegradeRecord(msgspec.Struct, kw_only=True):
+    """How one exercise was judged again, alone, after the rest of its record."""
+
+    seed: int
+    device: DeviceRecord
+    seconds: float
+    graded_at: str
+
+
 class ExerciseRecord(msgspec.Struct, kw_only=True):
     """One exercise: a function (`softmax_forward`) or a kernel (`softmax_forward.wgsl`).
 
     `score` is the sum of the tests' scores less `hint_cost`; `hints` is the highest level opened.
+    `grader_version` is that of what judges this exercise. `regraded` says how it was judged when
+    that was not with the rest of the record.
     """
 
     id: str
@@ -47,14 +66,8 @@ class ExerciseRecord(msgspec.Struct, kw_only=True):
     hints: int = 0
     hint_cost: float = 0.0
     tests: list[TestRecord] = []
-
-
-class DeviceRecord(msgspec.Struct, kw_only=True):
-    """The device that kernels ran on."""
-
-    name: str
-    kind: Literal["gpu", "software", "interpreter"]
-    driver: str = ""
+    grader_version: str = ""
+    regraded: RegradeRecord | None = None
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
@@ -88,6 +101,16 @@ class SubmissionRecord(msgspec.Struct, kw_only=True):
     submission_digest: str = ""
     graded_at: str = ""
     schema_version: int = SCHEMA_VERSION
+
+
+def lost_functions(record: SubmissionRecord) -> list[str]:
+    """Return the functions that failed a hidden test before the course's stood in for others."""
+    return [
+        exercise.id
+        for exercise in record.exercises
+        if not exercise.id.endswith(".wgsl")
+        if any(test.outcome != "passed" or test.stand_ins for test in exercise.tests)
+    ]
 
 
 def record_schema() -> dict:

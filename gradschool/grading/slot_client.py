@@ -12,7 +12,7 @@ import msgspec
 
 from gradschool.errors import GradschoolError
 from gradschool.grading.options import GradeOptions
-from gradschool.grading.slot import SlotAnswer, SlotStart, SlotTask
+from gradschool.grading.slot_messages import SlotAnswer, SlotStart, SlotTask
 
 
 class SlotDied(GradschoolError):
@@ -44,7 +44,8 @@ class SlotClient:
             start_new_session=True,
         )
         self._answers: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self._send(SlotStart(str(pack), options))
         started = self._receive(self.START_S)
         if started.error:
@@ -59,6 +60,11 @@ class SlotClient:
         """
         self._send(task)
         return self._receive(self._timeout_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -84,19 +90,25 @@ class SlotClient:
         if not line:
             self.kill()
             raise SlotDied("The grading process ended unexpectedly.")
-        return msgspec.json.decode(line, type=SlotAnswer)
+        try:
+            return msgspec.json.decode(line, type=SlotAnswer)
+        except msgspec.DecodeError as error:
+            self.kill()
+            raise SlotDied(f"The grading process answered what is no answer: {error}.") from None
 
     def kill(self) -> None:
         """End the process at once; its sandboxed children die with it."""
         self._process.kill()
         self._process.wait()
         self._close_input()
+        self._reader.join(10)
 
     def close(self) -> None:
         """Let the process finish, then make sure it has."""
         self._close_input()
         try:
             self._process.wait(timeout=10)
+            self._reader.join(10)
         except subprocess.TimeoutExpired:
             self.kill()
 

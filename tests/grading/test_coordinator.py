@@ -14,12 +14,14 @@ import msgspec
 import pytest
 
 from gradschool.errors import GradschoolError, UsageError
-from gradschool.grading import coordinator
-from gradschool.grading.coordinator import ClassResult, find_submissions, grade_class
+from gradschool.grading import results
+from gradschool.grading.coordinator import ClassResult, grade_class
 from gradschool.grading.options import GradeOptions
+from gradschool.grading.plan import find_submissions
 from gradschool.grading.records import SubmissionRecord
-from gradschool.grading.slot import SlotAnswer, SlotTask
-from gradschool.grading.slot_client import SlotDied
+from gradschool.grading.slot_client import SlotClient, SlotDied
+from gradschool.grading.slot_messages import SlotAnswer, SlotTask
+from gradschool.grading.version import forget_versions
 from gradschool.pack import Pack
 
 OPTIONS = GradeOptions(seed=3, device="interpreter", n_slots=1)
@@ -71,7 +73,7 @@ def test_a_changed_grader_grades_again(submissions: Path, pack: Pack) -> None:
     run(submissions, pack)
     tests = pack.root / "graders/00_tiny/test_tiny.py"
     tests.write_text(tests.read_text().replace("size=17", "size=19"))
-    coordinator.grader_version.cache_clear()
+    forget_versions()
     assert run(submissions, Pack(pack.root)).n_graded == 3
 
 
@@ -84,7 +86,7 @@ def test_a_half_written_record_is_graded_again(submissions: Path, pack: Pack) ->
 
 
 def test_a_slot_that_dies_once_costs_nothing(submissions: Path, pack: Pack, monkeypatch) -> None:
-    real = coordinator.SlotClient.grade
+    real = SlotClient.grade
     deaths = iter([True])
 
     def grade(client, task: SlotTask) -> SlotAnswer:
@@ -93,7 +95,7 @@ def test_a_slot_that_dies_once_costs_nothing(submissions: Path, pack: Pack, monk
             raise SlotDied("gone")
         return real(client, task)
 
-    monkeypatch.setattr(coordinator.SlotClient, "grade", grade)
+    monkeypatch.setattr(SlotClient, "grade", grade)
     result = run(submissions, pack)
     assert [record.score for record in result.records] == [8, 5, 6]
     assert result.failures == []
@@ -102,7 +104,7 @@ def test_a_slot_that_dies_once_costs_nothing(submissions: Path, pack: Pack, monk
 def test_a_submission_that_kills_every_slot_is_named_and_the_class_goes_on(
     submissions: Path, pack: Pack, monkeypatch
 ) -> None:
-    real = coordinator.SlotClient.grade
+    real = SlotClient.grade
 
     def grade(client, task: SlotTask) -> SlotAnswer:
         if task.student == "ada":
@@ -110,14 +112,14 @@ def test_a_submission_that_kills_every_slot_is_named_and_the_class_goes_on(
             raise SlotDied("gone")
         return real(client, task)
 
-    monkeypatch.setattr(coordinator.SlotClient, "grade", grade)
+    monkeypatch.setattr(SlotClient, "grade", grade)
     result = run(submissions, pack)
     assert [record.status for record in result.records] == ["not-graded", "graded", "graded"]
     assert "ada/00_tiny" in result.failures[0]
 
 
 def test_a_full_disk_is_said_and_keeps_what_is_finished(submissions: Path, pack: Pack, monkeypatch) -> None:
-    real = coordinator.write_atomic
+    real = results.write_atomic
     written: list[Path] = []
 
     def full(path: Path, data: bytes) -> None:
@@ -126,7 +128,7 @@ def test_a_full_disk_is_said_and_keeps_what_is_finished(submissions: Path, pack:
         written.append(path)
         real(path, data)
 
-    monkeypatch.setattr(coordinator, "write_atomic", full)
+    monkeypatch.setattr(results, "write_atomic", full)
     with pytest.raises(GradschoolError, match="No space left"):
         run(submissions, pack)
     monkeypatch.undo()
@@ -177,3 +179,10 @@ def test_nothing_to_grade_is_said(tmp_path: Path, pack: Pack) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no submission"):
         find_submissions(tmp_path / "empty", pack, OPTIONS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name themselves")
+def test_a_student_folder_whose_name_is_no_text_is_said(submissions: Path, pack: Pack) -> None:
+    os.mkdir(os.fsencode(submissions) + b"/\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        find_submissions(submissions, pack, OPTIONS)
