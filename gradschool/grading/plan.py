@@ -53,10 +53,8 @@ def find_submissions(submissions: Path, pack: Pack, options: GradeOptions) -> li
             continue
         if options.students and student.name not in options.students:
             continue
-        _require_text(student)
-        for stage in sorted(student.iterdir()):
-            if stage.name in wanted and stage.is_dir() and not stage.is_symlink():
-                tasks.append(SlotTask(student.name, stage.name, str(stage.resolve())))
+        _require_name(student)
+        tasks += [SlotTask(student.name, stage.name, str(stage)) for stage in _stages_in(student, wanted)]
     if not tasks:
         raise UsageError(
             f"{submissions} holds no submission that was asked for.",
@@ -65,14 +63,28 @@ def find_submissions(submissions: Path, pack: Pack, options: GradeOptions) -> li
     return tasks
 
 
-def _require_text(folder: Path) -> None:
-    """A name with bytes that are no text could be in no record."""
+def _stages_in(student: Path, wanted: set[str]) -> list[Path]:
+    try:
+        return [
+            stage.resolve()
+            for stage in sorted(student.iterdir())
+            if stage.name in wanted and stage.is_dir() and not stage.is_symlink()
+        ]
+    except OSError as error:
+        raise UsageError(
+            f"{student} cannot be read: {error.strerror}.", help="Make it readable, then grade again."
+        ) from None
+
+
+def _require_name(folder: Path) -> None:
+    """A name with bytes that are no text could be in no record, one with a backslash be no file elsewhere."""
     try:
         folder.name.encode()
+        problem = "a backslash in its name" if "\\" in folder.name else ""
     except UnicodeEncodeError:
-        raise UsageError(
-            f"The folder {folder.name!r} has a name that is not UTF-8.", help="Rename it, then grade again."
-        ) from None
+        problem = "a name that is not UTF-8"
+    if problem:
+        raise UsageError(f"The folder {folder.name!r} has {problem}.", help="Rename it, then grade again.")
 
 
 def _wanted_stages(pack: Pack, options: GradeOptions) -> set[str]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from gradschool.grading.records import SubmissionRecord
-from gradschool.report.text import first_line
+from gradschool.report.text import clean, first_line
 
 if TYPE_CHECKING:
     from gradschool.grading.coordinator import ClassResult
@@ -102,7 +102,7 @@ class GradeProgress:
         shown = self._bar.tasks[self._task]
         done, total = int(shown.completed) + 1, int(shown.total or 0)
         pace = self._pace.words(now, total - done)
-        name = f"{record.student}/{record.stage}"
+        name = f"{first_line(record.student, 40)}/{record.stage}"
         last = f"{name} {record.score:g}/{record.max_score:g}{' (kept)' if kept else ''}"
         self._bar.update(self._task, advance=1, last=last, pace=pace)
         if not self._console.is_terminal and now >= self._next_line:
@@ -116,7 +116,7 @@ class GradeProgress:
             first = next((item for item in record.exercises if item.message), None)
             text = record.problems[0] if record.problems else f"{first.id}: {first.message}" if first else ""
             table.add_row(
-                escape(record.student),
+                escape(first_line(record.student, 80)),
                 record.stage,
                 f"{record.score:g}/{record.max_score:g}",
                 record.status,
@@ -133,4 +133,4 @@ class GradeProgress:
             markup=False,
         )
         for failure in result.failures:
-            self._console.print(failure, style="red", markup=False)
+            self._console.print(clean(failure), style="red", markup=False)

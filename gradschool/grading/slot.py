@@ -107,6 +107,9 @@ def _serve(session: GradingSession, task: SlotTask) -> SlotAnswer:
         return SlotAnswer(_sign(record, stage))
     except GradschoolError as error:
         return SlotAnswer(error=str(error))
+    except Exception as error:
+        # A fault of ours costs this submission its grade, and the next one nothing.
+        return SlotAnswer(error=f"{type(error).__name__} in the grader: {str(error)[:300]!r}.")
 
 
 def _concerned(record: SubmissionRecord, task: SlotTask, stage: Stage) -> list[str]:
