@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gradschool.verify.proofs import Proof
 
 
+_TABLE_WIDTH = 120
+
+
 class VerifyView:
     """A progress bar on stderr, then a table.
 
@@ -90,6 +93,8 @@ class VerifyView:
                 "holds" if stage.holds else f"{len(stage.faults)} faults",
             )
         console = Console(highlight=False)
+        # A wrapped row can be read; a number cut short cannot.
+        console.width = max(console.width, _TABLE_WIDTH)
         console.print(table)
         for stage in record.stages:
             for fault in stage.faults:

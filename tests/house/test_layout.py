@@ -73,7 +73,7 @@ def test_a_kernels_header_is_the_same_in_stub_and_reference(stage: Stage) -> Non
 
 @pytest.mark.parametrize("stage", PACK.stages, ids=lambda stage: stage.id)
 def test_every_hidden_test_is_marked_and_every_grader_file_is_used(stage: Stage) -> None:
-    known = {"checks", "test_", "misconceptions", "equivalent_mutants", "hints"}
+    known = {"checks", "test_", "misconceptions", "equivalent_mutants", "hints", "imprecise"}
     for path in stage.graders.iterdir():
         if path.name in ("alternatives", "__pycache__"):
             continue
