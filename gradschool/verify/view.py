@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradschool.verify.proofs import Proof
 
 
-_TABLE_WIDTH = 120
+_TABLE_WIDTH = 132
 
 
 class VerifyView:
