@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -112,9 +112,9 @@ class Graded:
         """Return one exercise of one student."""
         return next(item for item in self.records[student].exercises if item.id == name)
 
-    def texts(self) -> str:
-        """Everything that grading wrote for people, in one text."""
-        files = (path for path in sorted((self.root / "results").rglob("*")) if path.is_file())
+    def pages(self, *suffixes: str) -> str:
+        """Everything that grading wrote in files of these kinds, in one text."""
+        files = (path for path in sorted((self.root / "results").rglob("*")) if path.suffix in suffixes)
         return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
@@ -210,15 +210,14 @@ class ClassRoom:
             path.parent.name: msgspec.json.decode(path.read_bytes(), type=SubmissionRecord) for path in paths
         }
 
-    def _fingerprint(self) -> dict[str, str]:
-        """What nobody may change."""
+    def _fingerprint(self) -> dict[str, tuple[int, ...]]:
+        """What nobody may change: every file with its kind, size and moment of change."""
         found = {}
-        for folder in ("submissions", "pack", "home", "gradebook.db"):
-            for path in sorted([self.root / folder, *(self.root / folder).rglob("*")]):
-                if "__pycache__" in path.parts or path.is_dir():
-                    continue
-                plain = path.is_file() and not path.is_symlink()
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if plain else "special"
+        for name in ("submissions", "pack", "home", "gradebook.db"):
+            for path in [self.root / name, *(self.root / name).rglob("*")]:
+                status = path.lstat()
+                if not stat.S_ISDIR(status.st_mode) and "__pycache__" not in path.parts:
+                    found[str(path)] = status.st_mode, status.st_ino, status.st_size, status.st_ctime_ns
         return found
 
 
