@@ -77,7 +77,7 @@ def check_kernel(source: str, filename: str, entry: str = "main") -> CheckedKern
     module = _compile(source, filename)
     point = module.entry_points.get(entry)
     if point is None:
-        found = ", ".join(sorted(module.entry_points)) or "none"
+        found = ", ".join(name[:40] for name in sorted(module.entry_points)[:8]) or "none"
         raise KernelCompileError(
             f"{filename} has no entry point {entry}; it has {found}.",
             help=f"The kernel starts at `@compute @workgroup_size(64) fn {entry}(...)`.",

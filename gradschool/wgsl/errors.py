@@ -5,6 +5,8 @@ from __future__ import annotations
 from gradschool.errors import KernelError
 
 WINDOW = 160
+MAX_MESSAGE = 600
+"""Messages repeat names, and a name can be as long as the source."""
 
 
 class WgslError(KernelError):
@@ -31,6 +33,8 @@ class WgslError(KernelError):
         help: str = "",
         length: int = 1,
     ) -> None:
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[:MAX_MESSAGE]}…"
         super().__init__(message, help=help)
         self.file = file
         self.line = line
