@@ -186,7 +186,7 @@ class ClassRoom:
         # As the installed script does, and unlike `python -m`, this keeps the working folder off the path.
         command = [sys.executable, "-P", "-m", "gradschool", "grade", str(self.submissions)]
         command += ["--pack", str(self.root / "pack"), "--out", str(self.results), "--seed", "11", "-j", "1"]
-        command += ["--device", "interpreter", "--call-timeout", "1", *arguments]
+        command += ["--device", "interpreter", "--call-timeout", "3", *arguments]
         with adopted_orphans() as orphans:
             done = subprocess.run(
                 command,

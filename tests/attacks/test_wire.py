@@ -147,11 +147,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "for the device without end": (
         "while True:\n    me._device.exchange(messages.Download(0), [])",
-        "did not return within 1 s",
+        "did not return within 3 s",
     ),
     "requests and takes no reply": (
         "while True: channel.send(messages.Download(0), [])",
-        "did not return within 1 s",
+        "did not return within 3 s",
     ),
     "its answer byte by byte": (
         "frame = header(b'\\x92\\x90' + b'\\xc0' * 9)\n"
@@ -161,7 +161,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "nothing any more": ("os.close(wire)\ntime.sleep(60)", "double ended the Python process"),
     "what it reads back to itself": (
         "other = os.dup(wire)\nos.set_blocking(other, True)\nos.read(other, 1)",
-        "did not return within 1 s",
+        "did not return within 3 s",
     ),
 }
 
