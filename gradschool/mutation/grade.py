@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gradschool.errors import KernelCompileError, KernelCrashed, KernelTimeout, PackError
+from gradschool.errors import KernelCompileError, KernelCrashed, KernelTimeout, PackError, SandboxError
 from gradschool.gpu.jobs import JobResult, KernelJob
 from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.bench import StageBench
@@ -80,7 +80,7 @@ class WatchedGpu(GpuWorker):
 class MutantSession(GradingSession):
     """A grading session for answers that differ from the reference in one place.
 
-    The tests that caught most mutants of an exercise so far run first.
+    Cases that notice many mutants for little time run first.
 
     Args:
         pack: The course with its hidden half.
@@ -91,7 +91,8 @@ class MutantSession(GradingSession):
         super().__init__(pack, options=options)
         self._gpu: WatchedGpu = WatchedGpu(device=options.device)
         self._full = options
-        self._kills: Counter[str] = Counter()
+        self._kills: Counter[pytest.Function] = Counter()
+        self._seconds: dict[pytest.Function, float] = {}
         self._patience: dict[tuple[str, str], tuple[float, int]] = {}
         self._slowest_s = 0.0
 
@@ -105,7 +106,10 @@ class MutantSession(GradingSession):
         """
         for judge in judges_of(stage, exercise):
             self._be_patient(stage, judge)
-            death = self._grade(stage, exercise, source, judge)
+            try:
+                death = self._grade(stage, exercise, source, judge)
+            except SandboxError as error:
+                return Death(judge, "fault", error.message)
             if death is not None:
                 return death
         return None
@@ -154,7 +158,7 @@ class MutantSession(GradingSession):
             if not items:
                 raise PackError(f"No hidden test of {stage.id} judges {judge}.")
             death = None
-            for item in sorted(items, key=lambda item: -self._kills[item.nodeid]):
+            for item in sorted(items, key=self._cost):
                 death = self._run(bench, item)
                 if death is not None:
                     break
@@ -163,16 +167,22 @@ class MutantSession(GradingSession):
             self._gpu.recycle()
         return death
 
+    def _cost(self, item: pytest.Function) -> float:
+        """Seconds that a case takes per mutant it has noticed."""
+        return self._seconds.get(item, 0.0) / (1 + self._kills[item])
+
     def _run(self, bench: StageBench, item: pytest.Function) -> Death | None:
         evidence = bench.plugin.bench.fresh_evidence()
         started = time.monotonic()
         result = bench.host.run(item)
-        self._slowest_s = max(self._slowest_s, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._slowest_s = max(self._slowest_s, seconds)
+        self._seconds.setdefault(item, seconds)
         if result.fault:
             return Death(item.name, "fault", result.fault)
         if result.outcome == "passed":
             return None
-        self._kills[item.nodeid] += 1
+        self._kills[item] += 1
         raised = evidence.calls[-1].raised if evidence.calls else ""
         how = "hang" if raised in ("CallTimeout", "WorkerDied") else self._gpu.how
         lines = result.message.splitlines()

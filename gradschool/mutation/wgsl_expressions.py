@@ -83,8 +83,9 @@ def constant(node: Any, tree: Tree) -> Iterator[Edit]:
         value = int(node.text.removesuffix(suffix), 16)
         yield Edit(start, end, hex(value ^ 1) + suffix, "constant")
     elif "p" in node.text:
-        digits, _, exponent = node.text.partition("p")
-        yield Edit(start, end, f"{digits}p{int(exponent) + 1}", "constant")
+        suffix = node.text[-1] if node.text[-1] in "fh" else ""
+        digits, _, exponent = node.text.removesuffix(suffix).partition("p")
+        yield Edit(start, end, f"{digits}p{int(exponent) + 1}{suffix}", "constant")
 
 
 def index(node: Any, tree: Tree) -> Iterator[Edit]:
