@@ -101,8 +101,10 @@ def test_float32_scores_give_float32_probabilities(submission, reference, rng, s
 @pytest.mark.exercise("softmax_forward")
 @pytest.mark.points(1)
 @pytest.mark.parametrize("shape", [(3, 0), (0,)], ids=str)
-def test_scores_without_columns_are_refused(submission, shape):
+def test_scores_without_columns_are_refused_and_without_rows_are_not(submission, shape):
     expect_raises(submission.softmax_forward, ValueError, np.zeros(shape))
+    out = submission.softmax_forward(np.zeros((0, 3)))
+    expect_close(out, np.zeros((0, 3)), tolerance.exact(), what="out of no rows")
 
 
 def _probabilities(reference, rng, shape):
