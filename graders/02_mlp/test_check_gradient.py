@@ -53,6 +53,10 @@ def test_outputs_may_have_another_shape_than_inputs(submission, reference, rng):
     seed = int(rng.integers(1000))
     x = rng.standard_normal((4, 5))
     v = seeded(seed).standard_normal(x.shape)
+    # At 0 the difference of a sum is exact, so the weight must be too.
+    weight = 1 + 2.0**-25
+    got = submission.check_gradient(total, 0 * x, np.array(weight), seeded(seed))
+    expect_close(got, weight * v.sum(), 1e-12 * np.abs(v).sum(), what="the slope of a sum at 0")
     got = submission.check_gradient(total, x, np.array(-1.5), seeded(seed))
     expect_close(got, -1.5 * v.sum(), 1e-6 * np.abs(v).sum(), what="the slope of a sum")
     for function in (reverse_rows, cumulative_mean):
@@ -73,8 +77,9 @@ def test_a_cache_beside_the_output_is_put_aside(submission, rng):
 
 @pytest.mark.exercise("check_gradient")
 @pytest.mark.points(1)
-def test_float32_inputs_are_judged_in_float64(submission, rng):
-    x, dout = (rng.standard_normal((6, 7)).astype(np.float32) for _ in range(2))
+@pytest.mark.parametrize("shape", [(6, 7), ()], ids=str)
+def test_all_arithmetic_is_in_float64(submission, rng, shape):
+    x, dout = (np.asarray(rng.standard_normal(shape), np.float32) for _ in range(2))
     seed = int(rng.integers(1000))
     want, size = slope_of(np.cos, x, dout.astype(np.float64), seed)
     got = submission.check_gradient(np.sin, x, dout, seeded(seed))
@@ -82,6 +87,11 @@ def test_float32_inputs_are_judged_in_float64(submission, rng):
     expect_close(
         got, want, 1e-6 * size, what="the slope", help="float32 has too few digits for a difference."
     )
+    # Just less than half a unit in the last place of a float32, and exp makes it count.
+    x, dout = rng.integers(33, 63, 1) + 0.98 * 2.0**-19, np.ones(1)
+    want, size = slope_of(np.exp, x, dout, seed)
+    got = submission.check_gradient(np.exp, x, dout, seeded(seed))
+    expect_close(got, want, 1e-6 * size, what="the slope at a number with many digits")
 
 
 @pytest.mark.exercise("check_gradient")

@@ -79,10 +79,47 @@ def test_only_changes_of_slope_inside_the_interval_count(submission, reference, 
 
 @pytest.mark.exercise("linear_regions")
 @pytest.mark.points(1)
-def test_a_neuron_without_input_has_no_corner(submission, reference):
-    params = hinges([0.2, -0.4, 0.9], [1.0, -2.0, 0.5])
-    params["w0"][0, 1], params["b0"][1] = 0.0, 1.0
+@pytest.mark.parametrize("height", [1.0, 0.0, -1.0], ids=["open", "always zero", "closed"])
+def test_a_neuron_without_input_has_no_corner(submission, reference, height):
+    # Rising, flat, rising again: three corners, and one neuron that knows nothing of x.
+    params = hinges([0.2, 0.0, -0.4, 0.9], [-1.0, -2.0, 1.0, 0.5])
+    params["w0"][0, 1], params["b0"][1] = 0.0, height
     expect_pieces(submission, reference, params, -1.0, 2.0)
+
+
+def straight_pair(shift, scale):
+    """Two corners, and two neurons that together bend nothing; all places are exact in binary."""
+    corners = shift + scale * np.array([-1.5, -1.0, 0.5, 0.5])
+    params = hinges(corners, [1.0, 1.0, 1.0, -1.0], [1.0, 1.0, 1.0, -1.0])
+    return params, shift - 2 * scale, shift + 2 * scale
+
+
+def rounded_away(steepness):
+    """Three corners in one place cancel, up to rounding: 0.1 + 0.2 - 0.3 is not quite 0 for a computer."""
+    corners = [-1.0, *np.repeat([-0.5, 0.0, 0.25, 0.5], 3), 1.0]
+    weights = [0.3, 0.1, 0.2, -0.3, 0.7, 0.1, -0.8, 1.1, 2.2, -3.3, 0.3, 0.6, -0.9, 2.0]
+    return hinges(corners, steepness * np.array(weights)), -2.0, 2.0
+
+
+ROBUST = {
+    "tiny interval": straight_pair(0, 2.0**-30),
+    "wide interval": straight_pair(0, 1024.0),
+    "far right": straight_pair(8, 1.0),
+    "far left": straight_pair(-8, 1.0),
+    # In float32, 0.7 is a little less, and the corner would lie inside.
+    "exact ends": (hinges([0.7, 1.0, 1.9], [1.0, 2.0, 1.0]), 0.7, 1.9),
+    "rounding": rounded_away(1.0),
+    "rounding, falling": rounded_away(-1.0),
+    "rounding, nearly flat": rounded_away(2.0**-40),
+    "rounding, steep": rounded_away(-(2.0**40)),
+}
+
+
+@pytest.mark.exercise("linear_regions")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("name", ROBUST)
+def test_neither_size_nor_place_nor_rounding_matters(submission, reference, name):
+    expect_pieces(submission, reference, *ROBUST[name])
 
 
 @pytest.mark.exercise("linear_regions")
@@ -112,7 +149,9 @@ def test_a_network_without_hidden_layer_is_one_piece(submission, reference):
 @pytest.mark.points(1)
 @pytest.mark.parametrize("interval", [(1.0, -1.0), (2.0, 2.0)], ids=str)
 def test_an_empty_interval_is_refused(submission, interval):
-    expect_raises(submission.linear_regions, ValueError, hinges([0.0], [1.0]), *interval)
+    straight = {"w0": np.array([[2.0]]), "b0": np.array([1.0])}
+    for params in (hinges([0.0], [1.0]), straight):
+        expect_raises(submission.linear_regions, ValueError, params, *interval)
 
 
 @pytest.mark.exercise("linear_regions")

@@ -109,12 +109,15 @@ def test_the_graph_is_straight_between_the_points(submission, rng, n):
 
 @pytest.mark.exercise("relu_interpolant")
 @pytest.mark.points(1)
-def test_weights_have_the_dtype_of_the_values(submission, rng):
+@pytest.mark.parametrize("knots_are", [np.float32, np.float64], ids=["float32 knots", "float64 knots"])
+@pytest.mark.parametrize("values_are", [np.float32, np.float64], ids=["float32 values", "float64 values"])
+def test_weights_have_the_dtype_of_the_values(submission, rng, knots_are, values_are):
     knots, values = points(rng, 6, np.float32)
+    knots, values = knots.astype(knots_are), values.astype(values_are)
     params = submission.relu_interpolant(knots, values)
     expect_through(params, knots, values, knots.astype(np.float64), U32, "the network at the knots")
     for name, value in params.items():
-        expect(value.dtype == np.float32, f"{name} is {value.dtype}; the values were float32.")
+        expect(value.dtype == values.dtype, f"{name} is {value.dtype}; the values were {values.dtype}.")
 
 
 @pytest.mark.exercise("relu_interpolant")

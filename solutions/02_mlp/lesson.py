@@ -445,7 +445,7 @@ def relu_interpolant(
     return {
         "w0": np.ones((1, bends.size), values.dtype),
         "b0": -knots[:-1].astype(values.dtype),
-        "w1": bends[:, None],
+        "w1": bends[:, None].astype(values.dtype),
         "b1": values[:1].copy(),
     }
     ### END SOLUTION
