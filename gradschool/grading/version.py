@@ -40,10 +40,18 @@ def exercise_versions(stage: Stage) -> Mapping[str, str]:
     return {exercise.id: _version(json.dumps(judges.of(exercise.id))) for exercise in stage.exercises}
 
 
+@lru_cache(maxsize=64)
+def needed_functions(stage: Stage) -> Mapping[str, frozenset[str]]:
+    """Return by exercise which names of the lesson it or its hidden tests may use, as far as texts tell."""
+    judges = _Judges(stage)
+    return {exercise.id: judges.functions_of(exercise.id) for exercise in stage.exercises}
+
+
 def forget_versions() -> None:
     """Read the files again at the next question; they were edited while this process ran."""
     grader_version.cache_clear()
     exercise_versions.cache_clear()
+    needed_functions.cache_clear()
 
 
 def _version(text: str) -> str:
@@ -93,6 +101,13 @@ class _Judges:
             if drives or name == exercise or mentions.has_kernel(name, built=path.parent == self._shaders)
         ]
         return judges
+
+    def functions_of(self, exercise: str) -> frozenset[str]:
+        """Return every name of the lesson that `exercise` or its hidden tests reach."""
+        mentions = Mentions(frozenset({exercise}))
+        for parts in self._tests.values():
+            mentions |= _mentions(_reached(parts, exercise))
+        return frozenset(name for part in closure(self._lesson, mentions) for name in part.names)
 
 
 def _reached(parts: list[Part], exercise: str) -> list[Part]:

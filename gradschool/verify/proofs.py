@@ -16,6 +16,7 @@ from gradschool.grading.options import GradeOptions
 from gradschool.grading.records import DeviceRecord, SubmissionRecord
 from gradschool.grading.session import GradingSession
 from gradschool.grading.submission_files import SubmissionFiles, parse_notebook
+from gradschool.grading.version import needed_functions
 from gradschool.pack import Pack, Stage
 from gradschool.release import build_assignment
 from gradschool.verify.precision import CoarseSession, load_imprecise
@@ -146,10 +147,10 @@ def _prove_misconception(session: GradingSession, stage: Stage, proof: Proof) ->
 
 
 def _prove_without(session: GradingSession, stage: Stage, proof: Proof) -> ProofOutcome:
-    """What comes later in the lesson earns all its points though this exercise is not written."""
+    """What uses this exercise earns all its points though it is not written."""
     functions = reference_functions(stage)
-    names = list(functions)
-    later = names[names.index(proof.name) + 1 :]
+    names, needed = list(functions), needed_functions(stage)
+    later = [name for name in names[names.index(proof.name) + 1 :] if proof.name in needed[name]]
     if not later:
         return ProofOutcome(proof, NO_DEVICE)
     del functions[proof.name]
