@@ -11,6 +11,7 @@ from nbconvert.exporters import NotebookExporter
 from nbgrader.converters import Autograde, NbGraderException
 
 from gradschool.nbgrader.repair import repair_notebook
+from gradschool.nbgrader.special import leave_out_special
 from gradschool.nbgrader.unfinished import redo_unfinished
 
 
@@ -24,6 +25,7 @@ class RepairingExporter(NotebookExporter):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(self.parent, Autograde):
+            leave_out_special(self.parent)
             redo_unfinished(self.parent)
 
     def from_file(self, file_stream: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:

@@ -51,7 +51,10 @@ def _sparse(n_bytes: int) -> Callable[[Path], None]:
 
 
 def _bytes(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes())) and None
+    def spoil(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+    return spoil
 
 
 def _notebook(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
@@ -136,7 +139,10 @@ def _forged_outputs(cell: dict[str, Any]) -> None:
 
 
 def _hints(text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / "hints_used.json").write_text(text) and None
+    def spoil(folder: Path) -> None:
+        (folder / "hints_used.json").write_text(text)
+
+    return spoil
 
 
 DOUBLE = (
