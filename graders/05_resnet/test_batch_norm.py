@@ -96,20 +96,23 @@ def test_without_training_the_running_values_are_used_and_stay(submission, refer
 @pytest.mark.parametrize("mean", [0.0, 1e3])
 def test_float32_stays_float32_and_precise(submission, reference, rng, mean):
     x, gamma, beta, running = _narrow(*_layer(rng, (3, 2, 4, 5), mean=mean))
-    out, _, moved = submission.batch_norm_forward(x, gamma, beta, running, True, 0.1, 1e-5)
+    out, _, moved = submission.batch_norm_forward(x, gamma, beta, running, True, 0.1, 1e-2)
     wide = {name: value.astype(np.float64) for name, value in running.items()}
     want, _, want_moved = reference.batch_norm_forward(
-        *(value.astype(np.float64) for value in (x, gamma, beta)), wide, True, 0.1, 1e-5
+        *(value.astype(np.float64) for value in (x, gamma, beta)), wide, True, 0.1, 1e-2
     )
     # The mean is known to a few units of its own size; the normalized values feel just that.
     tol = 40 * tolerance.U32 * (np.abs(want).max() + 4 * mean)
     expect_close(out, want, tol, what="out", dtype=np.float32)
+    # Sums that run on (Welford, or pictures merged one by one) carry the mean's rounding into every
+    # difference: 2 std times that. E[x^2] - mean^2 is off by the rounding of mean^2, a hundred times as much.
+    streaming = 0.1 * 8 * mean * x.std()
     for name in ("mean", "var"):
-        scale = np.abs(want_moved[name]).max() + 4 * mean * tolerance.U32
+        scale = 40 * np.abs(want_moved[name]).max() + (streaming if name == "var" else 0)
         expect_close(
             moved[name],
             want_moved[name],
-            40 * tolerance.U32 * scale,
+            tolerance.U32 * scale,
             what=f"running {name}",
             dtype=np.float32,
         )
@@ -117,11 +120,13 @@ def test_float32_stays_float32_and_precise(submission, reference, rng, mean):
 
 @pytest.mark.exercise("batch_norm_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["axes", "gamma", "beta", "running", "one value"])
+@pytest.mark.parametrize("wrong", ["axes", "no batch axis", "gamma", "beta", "running", "one value"])
 def test_what_does_not_fit_is_refused(submission, rng, wrong):
     x, gamma, beta, running = _layer(rng, (2, 3, 4, 5))
     if wrong == "axes":
         x = x[:, :, :, 0]
+    elif wrong == "no batch axis":
+        x = x[0]
     elif wrong == "gamma":
         gamma = gamma[:1]
     elif wrong == "beta":
