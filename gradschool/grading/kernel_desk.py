@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import gradschool
-from gradschool.errors import GradschoolError, KernelError
+from gradschool.errors import GradschoolError, KernelError, KernelTimeout
 from gradschool.gpu import Kernel, device_log, to_device
 from gradschool.gpu.arrays import DeviceArray
 from gradschool.gpu.backend import Backend
@@ -67,6 +67,9 @@ class KernelDesk:
             try:
                 self._refuse_too_much()
                 return self._do(request, arrays)
+            except KernelTimeout:
+                # Its own message quotes a line, and the kernel is the course's.
+                return messages.NotOnDevice("The kernel does not end with these sizes.", ""), []
             except KernelError as error:
                 return messages.NotOnDevice(error.message, error.help), []
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def find_kernel(folder: Path, filename: str) -> Path | None:
         return None
     if (folder / filename).is_file():
         return folder / filename
-    beside = (path for path in sorted(folder.parent.glob(f"*/{filename}")) if path.is_file())
+    beside = (path for path in sorted(folder.parent.glob(f"*/{glob.escape(filename)}")) if path.is_file())
     return next((path for path in beside if STAGE_ID.fullmatch(path.parent.name)), None)
 
 

@@ -190,7 +190,7 @@ class Course:
     def total(self, student: str) -> float:
         """What nbgrader exports."""
         with Gradebook(f"sqlite:///{self.root / 'gradebook.db'}") as gradebook:
-            return gradebook.find_submission(STAGE, student).score
+            return float(gradebook.find_submission(STAGE, student).score or 0.0)
 
 
 @pytest.fixture(scope="module")
