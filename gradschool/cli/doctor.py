@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from importlib import metadata
@@ -77,11 +78,50 @@ def _sandbox() -> dict[str, Any]:
     found = capabilities()
     return {
         "level": found.level,
+        "mechanisms": _mechanisms(),
         "protections": [
             {"name": each.name, "available": each.available, "sentence": each.sentence}
             for each in found.protections
         ],
     }
+
+
+def _mechanisms() -> list[str]:
+    """What the protections are made of here, and what would bring those that are missing."""
+    from gradschool.sandbox import linux_landlock, linux_seccomp
+    from gradschool.sandbox.limits import GPU_LIMITS, MIB, Limits
+
+    python = Limits()
+    limits = (
+        f"Limits: Python {(python.address_space_bytes or 0) // MIB:,} MiB, {python.n_files} open files, "
+        f"{python.cpu_s} s of processor time; kernels {(GPU_LIMITS.address_space_bytes or 0) // MIB:,} MiB, "
+        "open where a GPU needs it."
+    )
+    if sys.platform == "win32":
+        return ["Windows: a process of its own with a scrubbed environment and deadlines, and no limits."]
+    if sys.platform != "linux":
+        return [f"{platform.system()}: the system ignores limits of memory; the others hold.", limits]
+    abi = linux_landlock.abi()
+    filtered = linux_seccomp.available()
+    return [
+        _landlock_words(abi),
+        "seccomp: Python may make the system calls on a list, a graphics driver all but those on another."
+        if filtered
+        else "seccomp: none. It needs a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or 64-bit ARM.",
+        limits,
+        "Processes: each is held by a descriptor (pidfd), so that no other can be meant."
+        if hasattr(os, "pidfd_open")
+        else "Processes: no pidfd here, so each submission gets a fresh interpreter.",
+    ]
+
+
+def _landlock_words(abi: int) -> str:
+    """Say what this version of Landlock guards."""
+    if abi == 0:
+        return "Landlock: none. It needs Linux 5.13, and `landlock` in /sys/kernel/security/lsm."
+    guarded = ["files", *["TCP"] * (abi >= 4), *["signals and abstract sockets"] * (abi >= 6)]
+    rest = "" if abi >= 6 else " The system-call filter refuses the rest."
+    return f"Landlock: version {abi}, which guards {', '.join(guarded)}.{rest}"
 
 
 def _versions() -> dict[str, str]:
@@ -162,7 +202,8 @@ def _sandbox_lines(sandbox: dict[str, Any]) -> list[str]:
         "none": "grade only work you trust",
     }
     lines = [f"{sandbox['level']}: {meaning[sandbox['level']]}"]
-    return lines + [each["sentence"] for each in sandbox["protections"] if not each["available"]]
+    lines += [f"{'✓' if each['available'] else '✗'} {each['sentence']}" for each in sandbox["protections"]]
+    return lines + sandbox["mechanisms"]
 
 
 def _extras_lines(extras: dict[str, list[str]]) -> list[str]:

@@ -101,7 +101,7 @@ def turned_to_text(cells: list[Cell]) -> None:
     for cell in cells:
         if cell["metadata"].get("nbgrader", {}).get("grade"):
             cell |= {"cell_type": "markdown", "source": "3.0"}
-            cell.pop("outputs"), cell.pop("execution_count")
+            del cell["outputs"], cell["execution_count"]
 
 
 WRONG = {"double": "def double(x):\n    return x * 3.0"}
