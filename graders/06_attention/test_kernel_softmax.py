@@ -129,7 +129,7 @@ def test_masked_softmax_kernel_on_extreme_rows(kernel, reference, rng, make):
 
 @pytest.mark.exercise("masked_softmax_forward.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", [(1, 1, 3, 5), (4, 2, 2, 133)], ids=str)
+@pytest.mark.parametrize("case", [(1, 1, 3, 5), (4, 2, 2, 133), (1, 1, 1, 515)], ids=str)
 def test_masked_softmax_kernel_is_safe(kernel, rng, case):
     n_batch, n_masks, n_queries, n_keys = case
     mask = some_keys(rng, n_masks, n_queries, n_keys).astype(np.uint32)
@@ -195,7 +195,7 @@ def test_masked_softmax_backward_kernel_on_extreme_rows(kernel, reference, rng, 
 
 @pytest.mark.exercise("masked_softmax_backward.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", [(1, 3, 5), (3, 2, 133)], ids=str)
+@pytest.mark.parametrize("case", [(1, 3, 5), (3, 2, 133), (1, 2, 515)], ids=str)
 def test_masked_softmax_backward_kernel_is_safe(kernel, reference, rng, case):
     kernel.safety(
         "masked_softmax_backward.wgsl", dattn=normal(rng, *case), attn=weights(rng, reference, *case)

@@ -36,7 +36,9 @@ def test_scores_of_float32_are_float32(submission, reference, rng, case):
 
 @pytest.mark.exercise("attention_scores")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["widths", "batches", "a broadcast batch", "a single query", "no entries"])
+@pytest.mark.parametrize(
+    "wrong", ["widths", "batches", "a broadcast batch", "a single query", "a number", "no entries"]
+)
 def test_queries_and_keys_that_do_not_fit_are_refused(submission, rng, wrong):
     q, k = _vectors(rng, (2,), 5, 7, 4)
     if wrong == "widths":
@@ -47,6 +49,8 @@ def test_queries_and_keys_that_do_not_fit_are_refused(submission, rng, wrong):
         k = k[:1]
     elif wrong == "a single query":
         q, k = q[0, 0], k[0]
+    elif wrong == "a number":
+        q, k = q[0], np.array(1.0)
     else:
         q, k = q[..., :0], k[..., :0]
     expect_raises(submission.attention_scores, ValueError, q, k)

@@ -73,7 +73,7 @@ def test_self_attention_in_float32_stays_in_float32(submission, reference, rng):
 
 @pytest.mark.exercise("self_attention_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["wq", "wv", "widths", "wo", "axes", "mask"])
+@pytest.mark.parametrize("wrong", ["wq", "wv", "widths", "wo", "a vector", "a number", "mask"])
 def test_matrices_that_do_not_fit_are_refused(submission, rng, wrong):
     x, params = _layer(rng, *CASES[0])
     mask = None
@@ -83,8 +83,8 @@ def test_matrices_that_do_not_fit_are_refused(submission, rng, wrong):
         params["wk"] = params["wk"][:, :2]
     elif wrong == "wo":
         params["wo"] = params["wo"][:5]
-    elif wrong == "axes":
-        x = x[0, 0]
+    elif wrong in ("a vector", "a number"):
+        x = x[0, 0] if wrong == "a vector" else x[0, 0, 0, ...]
     else:
         mask = np.ones((5, 4), bool)
     expect_raises(submission.self_attention_forward, ValueError, x, params, mask)

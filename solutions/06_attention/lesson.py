@@ -411,11 +411,10 @@ def padding_mask(lengths: Int[np.ndarray, "*batch"], seq: int) -> Bool[np.ndarra
         The masks of `torch.nn.MultiheadAttention` (there True forbids; here True allows).
     """
     ### BEGIN SOLUTION
-    lengths = np.asarray(lengths)
     if lengths.dtype.kind not in "iu":
         raise ValueError(f"lengths are {lengths.dtype}; they must be integers.")
-    if lengths.size and (lengths.min() < 0 or lengths.max() > seq):
-        raise ValueError(f"lengths from {lengths.min()} to {lengths.max()} do not fit a sequence of {seq}.")
+    if np.any(lengths < 0) or np.any(lengths > seq):
+        raise ValueError(f"lengths {lengths} must lie between 0 and {seq}, the length of the sequence.")
     return np.arange(seq) < lengths[..., None, None]
     ### END SOLUTION
 
@@ -472,8 +471,6 @@ def masked_softmax_forward(
         Vaswani et al. 2017, "Attention Is All You Need", sections 3.2.1 and 3.2.3.
     """
     ### BEGIN SOLUTION
-    if scores.ndim == 0 or scores.shape[-1] == 0:
-        raise ValueError(f"scores have shape {scores.shape}; a softmax needs a key at least.")
     visible = scores
     if mask is not None:
         if mask.dtype != bool:
@@ -483,7 +480,7 @@ def masked_softmax_forward(
         except ValueError:
             raise ValueError(f"A mask of shape {mask.shape} does not fit scores {scores.shape}.") from None
         visible = np.where(allowed, scores, -np.inf)
-    top = visible.max(axis=-1, keepdims=True)
+    top = visible.max(axis=-1, keepdims=True)  # no keys, no maximum: NumPy raises ValueError
     top = np.where(np.isneginf(top), 0, top)  # nothing allowed: -inf - (-inf) would be NaN
     exps = np.exp(visible - top)
     sums = exps.sum(axis=-1, keepdims=True)
@@ -608,7 +605,7 @@ def attention_forward(
         Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
     """
     ### BEGIN SOLUTION
-    if v.ndim < 2 or v.shape[:-1] != k.shape[:-1]:
+    if v.shape[:-1] != k.shape[:-1]:
         raise ValueError(f"v has shape {v.shape}, k has {k.shape}; each key needs one value.")
     attn, softmax_cache = masked_softmax_forward(attention_scores(q, k), mask)
     return attn @ v, {"attn": attn, "softmax": softmax_cache, "q": q, "k": k, "v": v}
@@ -910,7 +907,7 @@ def is_permutation_equivariant(f, x: Float[np.ndarray, "*batch seq d"], rng: np.
 
     if x.ndim < 2 or x.shape[-2] < 2:
         raise ValueError(f"x has shape {x.shape}; it takes two positions to swap them.")
-    out = np.asarray(rows(x))
+    out = rows(x)
     if out.shape[:-1] != x.shape[:-1]:
         raise ValueError(f"f makes {out.shape} of {x.shape}; it must give one row per position.")
     rounding = np.finfo(x.dtype).eps ** 0.6 * np.abs(out).max()
