@@ -113,25 +113,30 @@ def loud_masked_key(rng):
     return {**arguments, "q": q, "k": k}
 
 
-def late_winner(rng):
-    """The largest score belongs to the very last of 130 keys."""
-    arguments = layer(rng, (1, 1, 2, 130, 2, 3), share=2)
+def late_winners(rng):
+    """In each head another of 130 keys has the largest score, 140 above all others."""
+    arguments = layer(rng, (1, 1, 2, 130, 4, 2), share=2)
     k = arguments["k"].copy()
     q = np.abs(arguments["q"]) + 1
-    k[:, -1] = 100
+    for head, key in enumerate((31, 40, 70, 129)):
+        k[:, key, 2 * head : 2 * head + 2] = 100
     return {**arguments, "q": q, "k": k}
 
 
 @pytest.mark.exercise("multi_head_attention_forward.wgsl")
 @pytest.mark.points(2)
-@pytest.mark.parametrize("make", [high_scores, low_scores, loud_masked_key, late_winner])
+@pytest.mark.parametrize("make", [high_scores, low_scores, loud_masked_key, late_winners])
 def test_attention_kernel_with_scores_far_from_zero(kernel, reference, rng, make):
     expect_attention(kernel, reference, make(rng))
 
 
+# More keys than 64 and than 256 lanes, a head wider than 64: what races between two pieces shows.
+SAFE = [(2, 2, 3, 5, 3, 4), (1, 1, 2, 70, 1, 3), (1, 1, 1, 260, 1, 2), (1, 1, 1, 3, 2, 67)]
+
+
 @pytest.mark.exercise("multi_head_attention_forward.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", [(2, 2, 3, 5, 3, 4), (1, 1, 2, 70, 1, 3)], ids=str)
+@pytest.mark.parametrize("case", SAFE, ids=str)
 def test_attention_kernel_is_safe(kernel, rng, case):
     kernel.safety("multi_head_attention_forward.wgsl", **layer(rng, case))
 

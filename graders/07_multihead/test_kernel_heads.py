@@ -91,7 +91,7 @@ def test_batched_matmul_kernel_is_exact_on_whole_numbers(kernel, rng):
 
 @pytest.mark.exercise("batched_matmul.wgsl")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", [(3, 5, 7, 4), (2, 9, 3, 11)], ids=str)
+@pytest.mark.parametrize("case", [(3, 5, 7, 4), (2, 9, 3, 11), (1, 33, 34, 35)], ids=str)
 def test_batched_matmul_kernel_is_safe(kernel, rng, case):
     a, b = product(rng, case)
     kernel.safety("batched_matmul.wgsl", a=a, b=b)

@@ -95,16 +95,28 @@ def test_the_cache_shows_the_weights_of_all_heads(submission, reference, rng, ca
     expect_close(cache["attn"], want["attn"], 1e-10, what='cache["attn"]')
 
 
+def _wide_scores(rng, sign):
+    """Scores of several hundred of both signs, and a key behind the mask that would have won."""
+    x_q, x_kv, params, n_heads = _layer(rng, CASES[0])
+    return 10 * sign * x_q, 10 * x_kv, params, n_heads
+
+
+def _scores_of_one_sign(rng, sign):
+    """All scores lie beyond 5e4 on one side of 0, those of one query far from those of another."""
+    x_q, x_kv, params, n_heads = _layer(rng, CASES[0])
+    sizes = 100 * (1 + rng.permutation(x_q.shape[1]))[:, None]
+    params = {**params, "wq": np.eye(x_q.shape[2]), "wk": sign * np.eye(x_q.shape[2])}
+    return sizes + 0.02 * x_q, 300 + 0.02 * x_kv, params, n_heads
+
+
 @pytest.mark.exercise("multi_head_attention_forward")
 @pytest.mark.points(1)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_scores_far_from_zero(submission, reference, rng, sign):
-    """Scores of several hundred, and a key behind the mask that would have won."""
-    x_q, x_kv, params, n_heads = _layer(rng, CASES[0])
-    x_q, x_kv = 10 * sign * x_q, 10 * x_kv
-    mask = _causal(rng, CASES[0])
-    out, _ = submission.multi_head_attention_forward(x_q, x_kv, params, n_heads, mask)
-    want, _ = reference.multi_head_attention_forward(x_q, x_kv, params, n_heads, mask)
+@pytest.mark.parametrize("make", [_wide_scores, _scores_of_one_sign])
+def test_scores_far_from_zero(submission, reference, rng, make, sign):
+    layer, mask = make(rng, sign), _causal(rng, CASES[0])
+    out, _ = submission.multi_head_attention_forward(*layer, mask)
+    want, _ = reference.multi_head_attention_forward(*layer, mask)
     expect_close(out, want, 1e-8 * np.abs(want).max(), what="out")
 
 
@@ -137,6 +149,10 @@ def _wrong(what, rng):
         x_kv = x_kv[..., :9]
     elif what == "axes":
         x_q, x_kv = x_q[0], x_kv[0]
+    elif what == "four axes":
+        x_kv = rng.standard_normal((2, 2, 12, 12))
+    elif what == "a wq for each sequence":
+        params = {**params, "wq": rng.standard_normal((2, 12, 12))}
     elif what == "wo":
         params = {**params, "wo": rng.standard_normal((12, 15))}
     elif what == "wv":
@@ -147,11 +163,14 @@ def _wrong(what, rng):
         mask = np.ones((5, 6), bool)
     elif what == "mask without an axis for heads":
         mask = np.ones((2, 5, 7), bool)
+    elif what == "masks for more sequences":
+        x_q, x_kv, mask = x_q[:1], x_kv[:1], np.ones((2, 1, 5, 7), bool)
     return x_q, x_kv, params, n_heads, mask
 
 
-WRONG = ["heads", "batch", "one sequence for a batch", "width", "axes", "wo", "wv"]
-WRONG += ["numbers for a mask", "mask of other keys", "mask without an axis for heads"]
+WRONG = ["heads", "batch", "one sequence for a batch", "width", "axes", "four axes", "a wq for each sequence"]
+WRONG += ["wo", "wv", "numbers for a mask", "mask of other keys", "mask without an axis for heads"]
+WRONG += ["masks for more sequences"]
 
 
 @pytest.mark.exercise("multi_head_attention_forward")
@@ -224,7 +243,7 @@ def test_a_backward_belongs_to_its_own_forward(submission, reference, rng):
 
 @pytest.mark.exercise("multi_head_attention_backward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(1, 5, 12), (2, 7, 12), (2, 5, 1), (5, 12)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 5, 12), (2, 7, 12), (2, 5, 1), (5, 12), (1, 2, 5, 12)], ids=str)
 def test_an_upstream_gradient_of_another_shape_is_refused(submission, rng, shape):
     _, cache = submission.multi_head_attention_forward(*_layer(rng, CASES[0]))
     expect_raises(submission.multi_head_attention_backward, ValueError, rng.standard_normal(shape), cache)

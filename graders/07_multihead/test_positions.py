@@ -116,9 +116,12 @@ def test_a_position_per_row_of_the_batch_is_refused(submission, rng):
 
 @pytest.mark.exercise("rotary_backward")
 @pytest.mark.points(2)
-@pytest.mark.parametrize("case", TURNS, ids=str)
-def test_the_gradient_turns_back(submission, reference, rng, case):
+@pytest.mark.parametrize(
+    ("case", "dtype"), [*((case, np.int64) for case in TURNS), (TURNS[1], np.uint8)], ids=str
+)
+def test_the_gradient_turns_back(submission, reference, rng, case, dtype):
     dout, positions = _turn(rng, case)
+    positions = positions.astype(dtype)
     got = submission.rotary_backward(dout, positions)
     expect_close(got, reference.rotary_backward(dout, positions), 1e-11, what="dx")
 

@@ -334,7 +334,7 @@ def multi_head_attention_forward(
     v = split_heads(x_kv @ params["wv"], n_heads)
     heads, attention = attention_forward(q, k, v, mask)
     merged = merge_heads(heads)
-    cache = {"x_q": x_q, "x_kv": x_kv, "params": dict(params), "n_heads": n_heads, "merged": merged}
+    cache = {"x_q": x_q, "x_kv": x_kv, "params": params, "n_heads": n_heads, "merged": merged}
     return merged @ params["wo"], {**cache, "attention": attention, "attn": attention["attn"]}
     ### END SOLUTION
 
