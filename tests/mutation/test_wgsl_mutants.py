@@ -48,6 +48,7 @@ CASES = [
     ("constant", "let x = 4u;", "let x = 0u;"),
     ("constant", "let x = 0.044715;", "let x = 0.04516215;"),
     ("constant", "let x = 0x1p-24;", "let x = 0x1p-23;"),
+    ("constant", "let x = 0x1.8p+3f;", "let x = 0x1.8p4f;"),
     ("constant", "let x = 0xffu;", "let x = 0xfeu;"),
     ("constant", "let x = true;", "let x = false;"),
     ("index", "out[i] = 1.0;", "out[i + 1] = 1.0;"),
