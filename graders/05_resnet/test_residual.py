@@ -79,6 +79,11 @@ def test_a_cache_still_works_after_other_calls(submission, reference, rng):
         got = submission.residual_backward(dout, cache, submission.relu_backward)
         want = reference.residual_backward(dout, x, reference.relu_backward)
         expect_close(got, want, tolerance.gradient(want), what="dx")
+    # np.modf gives the fraction and, as its cache, the whole part, which is not x.
+    _, cache = submission.residual_forward(3 * inputs[0], np.modf)
+    got = submission.residual_backward(dout, cache, np.multiply)
+    want = dout + dout * np.trunc(3 * inputs[0])
+    expect_close(got, want, tolerance.gradient(want), what="dx, with the cache that f returned")
 
 
 @pytest.mark.exercise("residual_backward")

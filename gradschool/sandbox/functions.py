@@ -95,6 +95,8 @@ KNOWN: dict[str, Callable[..., Any]] = {
     "cos": np.cos,
     "tanh": np.tanh,
     "exp": np.exp,
+    "modf": np.modf,  # the fraction, and beside it the whole part: an output and a cache unlike the input
+    "multiply": np.multiply,  # the backward of whatever has its slope in its cache
     "sum": np.sum,
     "mean": np.mean,
 }
