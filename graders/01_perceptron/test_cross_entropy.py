@@ -70,9 +70,9 @@ def test_ignored_labels_do_not_count(submission, reference, rng, n_ignored):
 
 @pytest.mark.exercise("cross_entropy_forward")
 @pytest.mark.points(1)
-def test_the_loss_of_float32_logits(submission, reference, rng):
+def test_the_loss_of_float32_logits_and_int32_labels(submission, reference, rng):
     logits, labels = _batch(rng, (9,), 10)
-    logits = (logits + 100).astype(np.float32)
+    logits, labels = (logits + 100).astype(np.float32), labels.astype(np.int32)
     loss, _ = submission.cross_entropy_forward(logits, labels)
     want, _ = reference.cross_entropy_forward(logits.astype(np.float64), labels)
     expect_close(loss, want, _loss_tolerance(logits, tolerance.U32), what="loss")

@@ -26,7 +26,8 @@ def test_every_parameter_moves_against_its_gradient(submission, reference, rng, 
     params = _params(rng)
     # Three steps, three gradients: nothing may be carried from one to the next.
     for _ in range(3):
-        grads = {name: 2 * value for name, value in _params(rng).items()}
+        # In another order: the names say which gradient belongs to which parameter.
+        grads = {name: 2 * value for name, value in reversed(_params(rng).items())}
         got = submission.sgd_step(params, grads, lr)
         params = reference.sgd_step(params, grads, lr)
         _expect_params(got, params)
