@@ -15,6 +15,7 @@ from gradschool.grading.records import ExerciseRecord, TestRecord
 from gradschool.hints import cost_of
 
 _UNWRITTEN = frozenset({"NotWritten", "MissingFunction"})
+_REFUSES = "It raises for every input, so it raises for bad input as well: this earns nothing yet."
 _ENDED = frozenset({"CallTimeout", "WorkerDied"})
 
 
@@ -53,6 +54,13 @@ class Judgement:
         """Names of the exceptions and endings of the exercise's own calls."""
         calls = [call for evidence in self.failed for call in evidence.calls]
         return {call.raised for call in calls if call.name == self.exercise and call.raised}
+
+    @property
+    def refuses_everything(self) -> bool:
+        """Whether every call of the exercise raised: then it refuses bad input by accident."""
+        seen = (*self.failed, *self.passed)
+        calls = [call for evidence in seen for call in evidence.calls if call.name == self.exercise]
+        return bool(calls) and all(call.raised for call in calls)
 
     @property
     def unwritten(self) -> bool:
@@ -104,6 +112,9 @@ def judge_again(bench: StageBench, first: Judgement, stand_ins: Sequence[str]) -
 def record_of(bench: StageBench, found: Judgement) -> ExerciseRecord:
     """Turn a judgement into points and words."""
     points = bench.points
+    if found.refuses_everything:
+        accident = CaseResult("", "", "failed", _REFUSES)
+        found.worst = {name: result or accident for name, result in found.worst.items()}
     tests = [
         TestRecord(
             name=name,

@@ -81,6 +81,22 @@ def test_a_broken_function_costs_its_own_points_and_no_others(
     assert exercise(record, "scale_shift.wgsl").score == 3
 
 
+def test_a_function_that_refuses_everything_earns_nothing_for_refusing(
+    session: GradingSession, submit
+) -> None:
+    source = "def double(x):\n    raise ValueError('no')"
+    record = session.grade("chidi", "00_tiny", submit("chidi", {"double": source}))
+    double = exercise(record, "double")
+    assert double.score == 0
+    assert "raises for every input" in double.tests[1].message
+
+
+def test_a_wrong_function_that_refuses_bad_input_earns_that(session: GradingSession, submit) -> None:
+    source = "def double(x):\n    if np.size(x) == 0:\n        raise ValueError('empty')\n    return x * 3.0"
+    record = session.grade("chidi", "00_tiny", submit("chidi", {"double": source}))
+    assert exercise(record, "double").score == 1
+
+
 KERNELS = {
     "is empty": ("", "empty"),
     "does not compile": ("fn main( {", "scale_shift.wgsl"),
