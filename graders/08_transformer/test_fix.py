@@ -1,7 +1,7 @@
-"""Hidden graders of the mended transformer: one test per fault, blind to the other seven.
+"""Hidden graders of the mended transformer: one test per fault, blind to the other seven, and one of the whole.
 
-Each test chooses parameters under which only its own fault can show. So a fault that is mended
-earns its points whatever the rest of the function still does.
+Each of the eight chooses parameters under which only its own fault can show. So a fault that is mended
+earns its points whatever the rest of the function still does. The ninth compares every number.
 """
 
 import numpy as np
@@ -219,3 +219,15 @@ def test_padding_costs_nothing(submission, rng, pad):
     _, loss = submission.fix_the_transformer(*arguments)
     want = _loss_of(params["b_out"], np.array([1 if pad != 1 else 2]))
     expect_close(loss, want, 1e-9, what="the loss", help="Only targets that are no padding count.")
+
+
+@pytest.mark.exercise("fix_the_transformer")
+@pytest.mark.points(1)
+@pytest.mark.parametrize(("n_heads", "pad"), [(1, 0), (2, 3), (3, 0)])
+def test_the_mended_model_as_a_whole(submission, reference, rng, n_heads, pad):
+    params, tokens = _model(rng, d_model=6), _tokens(rng, (3, 6))
+    tokens[0, 4:], tokens[2, 2:] = pad, pad
+    logits, loss = submission.fix_the_transformer(tokens, params, n_heads, pad)
+    want, want_loss = reference.fix_the_transformer(tokens, params, n_heads, pad)
+    expect_close(logits, want, 1e-8 * np.abs(want).max(), what="logits")
+    expect_close(loss, np.float64(want_loss), 1e-9, what="the loss")

@@ -41,15 +41,42 @@ def test_the_most_likely_token_is_written_again_and_again(submission, reference,
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
+def _lively(rng, batch, pad, d_model=8, n_vocab=9):
+    """A model that writes something else at every step: token, place and the source's mean, mixed by `w_out`.
+
+    Queries of 0 look at the whole source alike, and identity matrices add what they see.
+    """
+    config = {"n_heads": 2, "n_layers": 1, "norm": "pre", "pad": pad, "without": ("norm", "feed_forward")}
+    square = {"wq": 0.0, "wk": 1.0, "wv": 1.0, "wo": 1.0}
+    params = {f"dec0.cross.{name}": size * np.eye(d_model) for name, size in square.items()}
+    params |= {
+        f"{block}.{name}": np.zeros((d_model, d_model))
+        for block in ("enc0.attn", "dec0.self")
+        for name in square
+    }
+    params["table"] = rng.standard_normal((n_vocab, d_model)) / np.sqrt(d_model)
+    params["w_out"] = rng.standard_normal((d_model, n_vocab))
+    src = rng.integers(1, n_vocab, (batch, 4))
+    return np.where(np.arange(4) < rng.integers(1, 5, batch)[:, None], src, pad), params, config
+
+
+def _ending(reference, rng, batch, place, pad):
+    """A model and an eos that its last row writes first at `place`, and would not write again at the next place."""
+    while True:
+        src, params, config = _lively(rng, batch, pad)
+        row = reference.greedy_decode(src, params, config, BOS, -1, 6)[-1]
+        eos = int(row[place])
+        if eos not in (*row[:place], row[place + 1], pad) and row[place + 1] != pad:
+            return src, params, config, BOS, eos, 6
+
+
 @pytest.mark.exercise("greedy_decode")
 @pytest.mark.points(2)
+@pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("pad", [0, 5])
 @pytest.mark.parametrize("place", [0, 2, 4])
-def test_a_row_ends_with_eos_and_goes_on_as_padding(submission, reference, rng, place, pad):
-    src, params, config = _model(rng, CASES[2], pad=pad)
-    # The token that row 1 writes at `place` is made the end: rows end at different times, or never.
-    eos = int(reference.greedy_decode(src, params, config, BOS, -1, 6)[1, place])
-    arguments = (src, params, config, BOS, eos, 6)
+def test_a_row_ends_with_eos_and_goes_on_as_padding(submission, reference, rng, place, pad, batch):
+    arguments = _ending(reference, rng, batch, place, pad)
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
@@ -68,12 +95,29 @@ def test_a_row_is_written_as_if_it_were_alone(submission, rng):
 
 @pytest.mark.exercise("greedy_decode")
 @pytest.mark.points(1)
-def test_what_is_written_goes_on_from_bos(submission, reference, rng):
+@pytest.mark.parametrize("bos", [1, 4, 7])
+@pytest.mark.parametrize("eos", [2, None], ids=["another eos", "eos is bos"])
+def test_what_is_written_goes_on_from_bos(submission, reference, rng, bos, eos):
     src, params, config = _model(rng, CASES[0])
-    for bos in (1, 4, 7):
-        arguments = (src, params, config, bos, 2, 5)
-        want = reference.greedy_decode(*arguments)
-        expect_equal(submission.greedy_decode(*arguments), want, what=f"tokens after bos = {bos}")
+    arguments = (src, params, config, bos, bos if eos is None else eos, 5)
+    expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
+
+
+def _writes_padding(reference, rng, pad):
+    """A model that writes the padding token somewhere before the end, and something else behind it."""
+    while True:
+        src, params, config = _lively(rng, 5, pad)
+        tokens = reference.greedy_decode(src, params, config, BOS, -1, 6)
+        if np.any((tokens[:, :-1] == pad) & (tokens[:, 1:] != pad)):
+            return src, params, config, BOS, -1, 6
+
+
+@pytest.mark.exercise("greedy_decode")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("pad", [0, 5])
+def test_the_padding_token_ends_nothing(submission, reference, rng, pad):
+    arguments = _writes_padding(reference, rng, pad)
+    expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
 @pytest.mark.exercise("greedy_decode")

@@ -54,11 +54,11 @@ def _far_from_zero(rng):
 @pytest.mark.exercise("layer_norm_forward")
 @pytest.mark.points(1)
 @pytest.mark.parametrize("make", [_tiny_variance, _constant_vector, _far_from_zero])
-@pytest.mark.parametrize("eps", [1e-5, 1e-2])
-def test_eps_protects_quiet_vectors(submission, reference, rng, make, eps):
+@pytest.mark.parametrize("given", [(), (1e-5,), (1e-2,)], ids=["eps left out", "1e-5", "1e-2"])
+def test_eps_protects_quiet_vectors(submission, reference, rng, make, given):
     layer = make(rng)
-    out, _ = submission.layer_norm_forward(*layer, eps)
-    want, _ = reference.layer_norm_forward(*layer, eps)
+    out, _ = submission.layer_norm_forward(*layer, *given)
+    want, _ = reference.layer_norm_forward(*layer, *given)
     expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
 
 
@@ -89,7 +89,7 @@ def test_float32_stays_float32_and_precise(submission, reference, rng, mean):
 
 @pytest.mark.exercise("layer_norm_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["gamma of one", "beta of one", "beta of all", "no features"])
+@pytest.mark.parametrize("wrong", ["gamma of one", "beta of one", "beta of all", "no features", "no axis"])
 def test_what_does_not_fit_is_refused_in_layer_norm(submission, rng, wrong):
     x, gamma, beta = _layer(rng, (2, 3, 5))
     if wrong == "gamma of one":
@@ -98,8 +98,10 @@ def test_what_does_not_fit_is_refused_in_layer_norm(submission, rng, wrong):
         beta = beta[:1]
     elif wrong == "beta of all":
         beta = np.ones((2, 3, 5))
-    else:
+    elif wrong == "no features":
         x, gamma, beta = x[..., :0], gamma[:0], beta[:0]
+    else:
+        x = x[0, 0, 0]
     expect_raises(submission.layer_norm_forward, ValueError, x, gamma, beta, 1e-5)
 
 

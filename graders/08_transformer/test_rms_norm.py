@@ -47,11 +47,11 @@ def _far_from_zero(rng):
 @pytest.mark.exercise("rms_norm_forward")
 @pytest.mark.points(1)
 @pytest.mark.parametrize("make", [_tiny, _zero_vector, _far_from_zero])
-@pytest.mark.parametrize("eps", [1e-5, 1e-2])
-def test_eps_protects_vectors_near_zero(submission, reference, rng, make, eps):
+@pytest.mark.parametrize("given", [(), (1e-5,), (1e-2,)], ids=["eps left out", "1e-5", "1e-2"])
+def test_eps_protects_vectors_near_zero(submission, reference, rng, make, given):
     layer = make(rng)
-    out, _ = submission.rms_norm_forward(*layer, eps)
-    want, _ = reference.rms_norm_forward(*layer, eps)
+    out, _ = submission.rms_norm_forward(*layer, *given)
+    want, _ = reference.rms_norm_forward(*layer, *given)
     expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
 
 
@@ -78,15 +78,17 @@ def test_float32_stays_float32_in_rms_norm(submission, reference, rng, mean):
 
 @pytest.mark.exercise("rms_norm_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["gamma of one", "gamma of all", "no features"])
+@pytest.mark.parametrize("wrong", ["gamma of one", "gamma of all", "no features", "no axis"])
 def test_what_does_not_fit_is_refused_in_rms_norm(submission, rng, wrong):
     x, gamma = _layer(rng, (2, 3, 5))
     if wrong == "gamma of one":
         gamma = gamma[:1]
     elif wrong == "gamma of all":
         gamma = np.ones((2, 3, 5))
-    else:
+    elif wrong == "no features":
         x, gamma = x[..., :0], gamma[:0]
+    else:
+        x = x[0, 0, 0]
     expect_raises(submission.rms_norm_forward, ValueError, x, gamma, 1e-5)
 
 

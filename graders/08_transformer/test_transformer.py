@@ -40,15 +40,20 @@ def _model(rng, case, tables="tied", dtype=np.float64, without=()):
     n_out = list(sizes.values())[-1]
     if "not tied" in tables:
         params["w_out"] = rng.standard_normal((d_model, n_out))
-    pad = int(rng.integers(0, n_vocab))
+    # Never token 0, and never a batch in which nothing is padding.
+    pad = int(rng.integers(1, n_vocab))
     lengths = rng.integers(1, src_seq + 1, batch)
+    lengths[-1] = max(1, src_seq - 1)
     real = (pad + rng.integers(1, n_vocab, (batch, src_seq))) % n_vocab
     src = np.where(np.arange(src_seq) < lengths[:, None], real, pad)
+    # In a target the same token is read like any other.
+    tgt = rng.integers(0, n_out, (batch, tgt_seq))
+    tgt[0, tgt_seq // 2] = pad
     config = {"n_heads": n_heads, "n_layers": n_layers, "norm": norm, "pad": pad}
     if without:
         config["without"] = without
     params = {name: value.astype(dtype) for name, value in params.items()}
-    return src, rng.integers(0, n_out, (batch, tgt_seq)), params, config
+    return src, tgt, params, config
 
 
 def _wide(model):

@@ -2630,8 +2630,8 @@ def broken_transformer(tokens, params, n_heads, pad=0):
 
 # %% [markdown]
 # **Your turn.** Copy the body of `broken_transformer` into the function below and mend it. Work with the
-# comments: each says what its lines *should* do. There is one hidden test per fault, and each
-# test sees one fault only. So every fault you mend counts, whatever becomes of the others.
+# comments: each says what its lines *should* do. There is one hidden test per fault, which sees this
+# fault only. So every fault you mend counts, whatever becomes of the others. One more compares all numbers.
 #
 # <details><summary>Hint 1: how to search</summary>
 #
