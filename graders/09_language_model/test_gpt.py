@@ -168,7 +168,8 @@ def test_gradients_of_float32_parameters_are_float32(submission, reference, rng)
 
 @pytest.mark.exercise("gpt_backward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(2, 5, 1), (1, 5, 11), (2, 4, 11)], ids=str)
-def test_the_gpt_refuses_an_upstream_gradient_of_another_shape(submission, rng, shape):
-    _, cache = submission.gpt_forward(*_gpt(rng, CASES[0]))
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("shape", [(2, 5, 1), (3, 5, 11), (2, 4, 11), (5, 11)], ids=str)
+def test_the_gpt_refuses_an_upstream_gradient_of_another_shape(submission, rng, shape, batch):
+    _, cache = submission.gpt_forward(*_gpt(rng, (batch, *CASES[0][1:])))
     expect_raises(submission.gpt_backward, ValueError, rng.standard_normal(shape), cache)

@@ -114,6 +114,13 @@ def test_of_equal_scores_the_first_stay(submission, setting, kept):
 def test_top_p_stops_at_the_token_that_reaches_it(submission, top_p, n_kept):
     got = _draw(submission, np.zeros(4), 1.0, None, top_p, seed=13)
     expect(bool(np.array_equal(np.unique(got), range(n_kept))), "top_p keeps too many tokens or too few.")
+    # A row that is sure, then one that is not: each has a set of its own.
+    rows = np.zeros((64, 4))
+    rows[::2, 3] = 60
+    got = submission.sample(rows, 1.0, None, top_p, np.random.default_rng(13))
+    expect(np.shape(got) == (64,), "There is one token for each row.")
+    expect(bool(np.all(got[::2] == 3)), "A row that is sure of one token gives another.")
+    expect(bool(np.all(got[1::2] < n_kept)), "A row keeps tokens that top_p takes away from it.")
 
 
 @pytest.mark.exercise("sample")
@@ -137,6 +144,8 @@ def test_each_row_follows_its_own_scores(submission, rng, setting, dtype, size):
     want = rng.integers(0, 9, (4, 5))
     logits = rng.standard_normal((4, 5, 9)).astype(dtype)
     np.put_along_axis(logits, want[..., None], size, axis=-1)
+    # Whole rows far above and far below others: only differences inside a row count.
+    logits += (1000 * rng.integers(-3, 4, (4, 5, 1))).astype(dtype)
     got = submission.sample(logits, *setting, np.random.default_rng(4))
     expect_close(got, want, 0.0, what="the tokens")
 
