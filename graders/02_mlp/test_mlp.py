@@ -87,7 +87,7 @@ def test_layers_of_other_shapes_are_refused(submission, rng, name, shape):
     expect_raises(submission.mlp_forward, ValueError, rng.standard_normal((2, 4)), params)
 
 
-def expect_gradients(got, want, relative=1e-9, dtype=None):
+def expect_gradients(got, want, relative=1e-12, dtype=None):
     expect(
         isinstance(got, dict) and set(got) == set(want),
         f"The gradients need the names of the parameters: {', '.join(sorted(want))}.",

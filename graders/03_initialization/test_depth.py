@@ -35,7 +35,7 @@ def _compare(submission, reference, name, rng, case):
     expect_close(
         got,
         want,
-        1e-8 * np.abs(want),
+        1e-12 * np.abs(want),
         what="the result",
         help="Draw in the order of the docstring, with draw_examples and draw_weights.",
     )
@@ -54,7 +54,7 @@ def test_relu_is_the_default_bend_of_the_forward(submission, reference, rng):
     seed = int(rng.integers(2**31))
     got = submission.activation_variances(4, 9, "he", np.random.default_rng(seed))
     want = reference.activation_variances(4, 9, "he", np.random.default_rng(seed))
-    expect_close(got, want, 1e-8 * np.abs(want), what="the variances")
+    expect_close(got, want, 1e-12 * np.abs(want), what="the variances")
 
 
 @pytest.mark.exercise("activation_variances")
@@ -77,7 +77,7 @@ def test_relu_is_the_default_bend_of_the_backward(submission, reference, rng):
     seed = int(rng.integers(2**31))
     got = submission.gradient_norms(4, 9, "he", np.random.default_rng(seed))
     want = reference.gradient_norms(4, 9, "he", np.random.default_rng(seed))
-    expect_close(got, want, 1e-8 * np.abs(want), what="the lengths")
+    expect_close(got, want, 1e-12 * np.abs(want), what="the lengths")
 
 
 @pytest.mark.exercise("gradient_norms")

@@ -38,7 +38,7 @@ def test_every_channel_is_normalized_scaled_and_shifted(submission, reference, r
     layer = _layer(rng, case)
     out, _, _ = submission.batch_norm_forward(*layer, True, 0.1, 1e-5)
     want = reference.batch_norm_forward(*layer, True, 0.1, 1e-5)[0]
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 def _tiny_variance(rng):
@@ -63,7 +63,7 @@ def test_eps_protects_quiet_channels(submission, reference, rng, make, eps):
     layer = make(rng)
     out, _, _ = submission.batch_norm_forward(*layer, True, 0.1, eps)
     want = reference.batch_norm_forward(*layer, True, 0.1, eps)[0]
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("batch_norm_forward")
@@ -76,7 +76,7 @@ def test_running_values_follow_two_batches(submission, reference, rng, momentum)
         _, _, got = submission.batch_norm_forward(x, gamma, beta, got, True, momentum, 1e-5)
         _, _, want = reference.batch_norm_forward(x, gamma, beta, want, True, momentum, 1e-5)
     for name in ("mean", "var"):
-        expect_close(got[name], want[name], 1e-10 * np.abs(want[name]).max(), what=f"running {name}")
+        expect_close(got[name], want[name], 1e-12 * np.abs(want[name]).max(), what=f"running {name}")
 
 
 @pytest.mark.exercise("batch_norm_forward")
@@ -86,7 +86,7 @@ def test_without_training_the_running_values_are_used_and_stay(submission, refer
     layer = _layer(rng, case, mean=2)
     out, _, running = submission.batch_norm_forward(*layer, False, 0.1, 1e-3)
     want, _, stay = reference.batch_norm_forward(*layer, False, 0.1, 1e-3)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
     for name in ("mean", "var"):
         expect_close(running[name], stay[name], 0.0, what=f"running {name}")
 

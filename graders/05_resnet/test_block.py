@@ -37,7 +37,7 @@ def _block(rng, case, shortcut=True, dtype=np.float64):
     return x, params, stride, running
 
 
-def _expect_dict(got, want, what, relative=1e-9):
+def _expect_dict(got, want, what, relative=1e-12):
     expect(isinstance(got, dict), f"{what} is {type(got).__name__}; it should be a dict.")
     expect(
         set(got) == set(want),
@@ -55,7 +55,7 @@ def test_branch_plus_shortcut(submission, reference, rng, case):
     block = _block(rng, case)
     out, _ = submission.basic_block_forward(*block)
     want, _ = reference.basic_block_forward(*block)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("basic_block_forward")
@@ -65,7 +65,7 @@ def test_without_shortcut_only_the_branch_is_left(submission, reference, rng, ca
     block = _block(rng, case, shortcut=False)
     out, _ = submission.basic_block_forward(*block, True, False)
     want, _ = reference.basic_block_forward(*block, True, False)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("basic_block_forward")
@@ -75,7 +75,7 @@ def test_without_training_every_norm_uses_its_running_values(submission, referen
     block = _block(rng, case)
     out, cache = submission.basic_block_forward(*block, False)
     want, want_cache = reference.basic_block_forward(*block, False)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
     _expect_dict(cache["running"], want_cache["running"], "cache['running']")
 
 

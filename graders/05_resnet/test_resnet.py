@@ -57,7 +57,7 @@ def _expect_dict(got, want, what):
         f"{what} lacks {sorted(set(want) - set(got))}, has beside it {sorted(set(got) - set(want))}.",
     )
     for name, value in want.items():
-        expect_close(got[name], value, tolerance.gradient(value, 1000, relative=1e-8), what=name)
+        expect_close(got[name], value, tolerance.gradient(value, 1000, relative=1e-12), what=name)
 
 
 @pytest.mark.exercise("resnet_forward")
@@ -68,7 +68,7 @@ def test_logits_of_stem_blocks_pool_and_head(submission, reference, rng, case, t
     net = _net(rng, case)
     logits, _ = submission.resnet_forward(*net, training)
     want, _ = reference.resnet_forward(*net, training)
-    expect_close(logits, want, 1e-8 * np.abs(want).max(), what="logits")
+    expect_close(logits, want, 1e-12 * np.abs(want).max(), what="logits")
 
 
 @pytest.mark.exercise("resnet_forward")
@@ -78,7 +78,7 @@ def test_a_net_without_shortcuts(submission, reference, rng, case):
     net = _net(rng, case, shortcut=False)
     logits, _ = submission.resnet_forward(*net, True, False)
     want, _ = reference.resnet_forward(*net, True, False)
-    expect_close(logits, want, 1e-8 * np.abs(want).max(), what="logits")
+    expect_close(logits, want, 1e-12 * np.abs(want).max(), what="logits")
 
 
 @pytest.mark.exercise("resnet_forward")

@@ -28,7 +28,7 @@ def test_every_pixel_sees_all_pixels_of_its_picture(submission, reference, rng, 
     block = _block(rng, *case)
     out, cache = submission.non_local_block_forward(*block)
     want, want_cache = reference.non_local_block_forward(*block)
-    expect_close(out, want, 1e-10 * (1 + np.abs(want).max()), what="out")
+    expect_close(out, want, 1e-12 * (1 + np.abs(want).max()), what="out")
     expect(isinstance(cache, dict) and "attn" in cache, "The cache is no dict with the key 'attn'.")
     expect_close(cache["attn"], want_cache["attn"], 1e-11, what="cache['attn']")
 
@@ -48,7 +48,7 @@ def test_large_products_do_no_harm(submission, reference, rng):
     x, params = _block(rng, *CASES[0])
     out, _ = submission.non_local_block_forward(20 * x, params)
     want, _ = reference.non_local_block_forward(20 * x, params)
-    expect_close(out, want, 1e-8 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("non_local_block_forward")
@@ -80,7 +80,7 @@ def _backward(submission, reference, rng, case):
     )
 
 
-def _expect_grads(grads, want, relative=1e-9, dtype=None):
+def _expect_grads(grads, want, relative=1e-12, dtype=None):
     expect(isinstance(grads, dict), f"grads is {type(grads).__name__}; it should be a dict.")
     expect(set(grads) == set(want), f"grads has the names {sorted(grads)}; expected {sorted(want)}.")
     scale = max(np.abs(value).max() for value in want.values())

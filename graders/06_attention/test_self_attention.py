@@ -100,7 +100,7 @@ def _backward(submission, reference, rng, case, mask=None):
     )
 
 
-def _expect_grads(grads, want, relative=1e-9, dtype=None):
+def _expect_grads(grads, want, relative=1e-12, dtype=None):
     expect(isinstance(grads, dict), f"grads is {type(grads).__name__}; it should be a dict.")
     expect(set(grads) == set(want), f"grads has the names {sorted(grads)}; expected {sorted(want)}.")
     scale = max(np.abs(value).max() for value in want.values())

@@ -60,7 +60,7 @@ def test_every_head_asks_the_other_sequence(submission, reference, rng, case):
     layer = _layer(rng, case)
     out, _ = submission.multi_head_attention_forward(*layer)
     want, _ = reference.multi_head_attention_forward(*layer)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("multi_head_attention_forward")
@@ -70,7 +70,7 @@ def test_a_sequence_may_ask_itself(submission, reference, rng, case):
     x, _, params, n_heads = _layer(rng, case)
     out, _ = submission.multi_head_attention_forward(x, x, params, n_heads)
     want, _ = reference.multi_head_attention_forward(x, x, params, n_heads)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("multi_head_attention_forward")
@@ -81,7 +81,7 @@ def test_masks_of_every_shape(submission, reference, rng, make_mask, case):
     layer, mask = _layer(rng, case), make_mask(rng, case)
     out, _ = submission.multi_head_attention_forward(*layer, mask)
     want, _ = reference.multi_head_attention_forward(*layer, mask)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what=f"out with a mask of shape {mask.shape}")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what=f"out with a mask of shape {mask.shape}")
 
 
 @pytest.mark.exercise("multi_head_attention_forward")
@@ -92,7 +92,7 @@ def test_the_cache_shows_the_weights_of_all_heads(submission, reference, rng, ca
     _, cache = submission.multi_head_attention_forward(*layer, mask)
     _, want = reference.multi_head_attention_forward(*layer, mask)
     expect(isinstance(cache, dict) and "attn" in cache, 'The cache must be a dict with the key "attn".')
-    expect_close(cache["attn"], want["attn"], 1e-10, what='cache["attn"]')
+    expect_close(cache["attn"], want["attn"], 1e-12, what='cache["attn"]')
 
 
 def _wide_scores(rng, sign):
@@ -117,7 +117,7 @@ def test_scores_far_from_zero(submission, reference, rng, make, sign):
     layer, mask = make(rng, sign), _causal(rng, CASES[0])
     out, _ = submission.multi_head_attention_forward(*layer, mask)
     want, _ = reference.multi_head_attention_forward(*layer, mask)
-    expect_close(out, want, 1e-8 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("multi_head_attention_forward")
@@ -192,7 +192,7 @@ def _gradients(submission, reference, rng, case, mask=None, dtype=np.float64):
     return submission.multi_head_attention_backward(dout, cache), want
 
 
-def _expect_gradients(got, want, relative=1e-9, dtype=None):
+def _expect_gradients(got, want, relative=1e-12, dtype=None):
     expect(isinstance(got, tuple | list) and len(got) == 3, "The backward returns dx_q, dx_kv, grads.")
     expect(isinstance(got[2], dict), f"grads is {type(got[2]).__name__}; it should be a dict.")
     expect(

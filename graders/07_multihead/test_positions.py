@@ -72,8 +72,8 @@ def test_scores_depend_on_the_distance_only_and_norms_stay(submission, rng):
         fits = isinstance(value, np.ndarray) and value.shape == q.shape
         expect(fits, f"x of shape {q.shape} becomes {np.shape(value)}; turning keeps the shape.")
     scores, moved = turned_q @ turned_k.T, moved_q @ moved_k.T
-    expect_close(moved, scores, 1e-10, what="the scores after all positions moved on by 17")
-    expect_close(np.diagonal(scores), np.full(6, scores[0, 0]), 1e-10, what="the scores at distance 3")
+    expect_close(moved, scores, 1e-12, what="the scores after all positions moved on by 17")
+    expect_close(np.diagonal(scores), np.full(6, scores[0, 0]), 1e-12, what="the scores at distance 3")
     norms = np.linalg.norm(turned_q, axis=-1)
     expect_close(norms, np.linalg.norm(q, axis=-1), 1e-12, what="the norms of the turned vectors")
 

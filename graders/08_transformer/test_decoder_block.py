@@ -46,7 +46,7 @@ def _wide(block):
     return x.astype(np.float64), memory.astype(np.float64), params, *rest
 
 
-def _expect_grads(got, want, relative=1e-9, dtype=None):
+def _expect_grads(got, want, relative=1e-12, dtype=None):
     expect(isinstance(got, dict), f"grads is {type(got).__name__}; it should be a dict.")
     expect(
         set(got) == set(want),
@@ -67,7 +67,7 @@ def test_three_branches_are_added_to_the_stream(submission, reference, rng, case
     block = _block(rng, case)
     out, _ = submission.decoder_block_forward(*block, norm)
     want, _ = reference.decoder_block_forward(*block, norm)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("decoder_block_forward")
@@ -76,7 +76,7 @@ def test_pre_norm_without_masks_is_the_default(submission, reference, rng):
     block = _block(rng, CASES[0])[:4]
     out, _ = submission.decoder_block_forward(*block)
     want, _ = reference.decoder_block_forward(*block)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("decoder_block_forward")
@@ -95,7 +95,7 @@ def test_each_mask_belongs_to_its_attention(submission, reference, rng, kind):
         cross_mask = cross_mask & np.array([True, False])[:, None, None]
     out, _ = submission.decoder_block_forward(x, memory, params, n_heads, self_mask, cross_mask)
     want, _ = reference.decoder_block_forward(x, memory, params, n_heads, self_mask, cross_mask)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("decoder_block_forward")
@@ -119,7 +119,7 @@ def test_the_cache_shows_what_cross_attention_reads(submission, reference, rng):
     expect(
         isinstance(cache, dict) and "cross_attn" in cache, "The cache is a dict with the key 'cross_attn'."
     )
-    expect_close(cache["cross_attn"], want["cross_attn"], 1e-10, what="cache['cross_attn']")
+    expect_close(cache["cross_attn"], want["cross_attn"], 1e-12, what="cache['cross_attn']")
 
 
 @pytest.mark.exercise("decoder_block_forward")
@@ -130,7 +130,7 @@ def test_a_part_of_the_decoder_block_is_left_out(submission, reference, rng, nor
     block = _block(rng, CASES[0])
     out, _ = submission.decoder_block_forward(*block, norm, without)
     want, _ = reference.decoder_block_forward(*block, norm, without)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what=f"out without {' and '.join(without)}")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what=f"out without {' and '.join(without)}")
 
 
 @pytest.mark.exercise("decoder_block_forward")

@@ -33,7 +33,7 @@ def _wide(block):
     return x.astype(np.float64), {name: value.astype(np.float64) for name, value in params.items()}, *rest
 
 
-def _expect_grads(got, want, relative=1e-9, dtype=None):
+def _expect_grads(got, want, relative=1e-12, dtype=None):
     expect(isinstance(got, dict), f"grads is {type(got).__name__}; it should be a dict.")
     expect(
         set(got) == set(want),
@@ -54,7 +54,7 @@ def test_two_branches_are_added_to_the_stream(submission, reference, rng, case, 
     block = _block(rng, case)
     out, _ = submission.encoder_block_forward(*block, norm)
     want, _ = reference.encoder_block_forward(*block, norm)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("encoder_block_forward")
@@ -63,7 +63,7 @@ def test_pre_norm_without_a_mask_is_the_default(submission, reference, rng):
     block = _block(rng, CASES[0])[:3]
     out, _ = submission.encoder_block_forward(*block)
     want, _ = reference.encoder_block_forward(*block)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("encoder_block_forward")
@@ -79,7 +79,7 @@ def test_every_shape_of_mask(submission, reference, rng, kind):
         mask[1] = False
     out, _ = submission.encoder_block_forward(x, params, n_heads, mask)
     want, _ = reference.encoder_block_forward(x, params, n_heads, mask)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("encoder_block_forward")
@@ -103,7 +103,7 @@ def test_a_part_of_the_encoder_block_is_left_out(submission, reference, rng, nor
     block = _block(rng, CASES[0])
     out, _ = submission.encoder_block_forward(*block, norm, without)
     want, _ = reference.encoder_block_forward(*block, norm, without)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what=f"out without {' and '.join(without)}")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what=f"out without {' and '.join(without)}")
 
 
 @pytest.mark.exercise("encoder_block_forward")

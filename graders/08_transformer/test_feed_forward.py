@@ -35,7 +35,7 @@ def test_a_position_does_not_feel_its_neighbours(submission, reference, rng):
     want, _ = reference.feed_forward_forward(x[:, :1], params)
     x[:, 1:] = 100
     out, _ = submission.feed_forward_forward(x, params)
-    expect_close(out[:, :1], want, 1e-10 * np.abs(want).max(), what="out at the first position")
+    expect_close(out[:, :1], want, 1e-12 * np.abs(want).max(), what="out at the first position")
 
 
 @pytest.mark.exercise("feed_forward_forward")

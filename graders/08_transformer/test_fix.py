@@ -97,7 +97,7 @@ def test_no_place_sees_a_later_one(submission, rng):
     expect_close(
         changed[:, :4],
         logits[:, :4],
-        1e-9 * np.abs(logits).max(),
+        1e-12 * np.abs(logits).max(),
         what="logits before the changed tokens",
         help="A later token must not change an earlier prediction.",
     )
@@ -118,7 +118,7 @@ def test_every_head_has_its_own_columns(submission, rng):
         expect_close(
             changed,
             logits,
-            1e-9 * np.abs(logits).max(),
+            1e-12 * np.abs(logits).max(),
             what=f"logits after a change of head 0 in {name}, which nobody reads",
             help="Head h owns the columns h * d_head to (h + 1) * d_head.",
         )
@@ -147,7 +147,7 @@ def test_scores_are_divided_by_the_root_of_d_head(submission, rng):
     expect_close(
         same,
         logits,
-        1e-8 * np.abs(logits).max(),
+        1e-12 * np.abs(logits).max(),
         what="logits of a model four times as wide, made to score alike",
         help="Divide the scores by sqrt(d_head), so that wide heads do not score higher.",
     )
@@ -172,7 +172,7 @@ def test_the_weights_of_a_query_sum_to_one(submission, rng):
     expect_close(
         logits,
         alone.reshape(2, 6, 7),
-        1e-8 * np.abs(alone).max(),
+        1e-12 * np.abs(alone).max(),
         what="logits where all values are equal",
         help="Each query's weights over its keys must sum to 1: which axis holds the keys?",
     )
@@ -188,7 +188,7 @@ def test_attention_is_added_to_the_stream(submission, rng):
     logits, _ = submission.fix_the_transformer(tokens, params, 1)
     x = _normal(params["table"][tokens[:, :-1]]) * params["norm.gamma"] + params["norm.beta"]
     want = x @ params["w_out"] + params["b_out"]
-    expect_close(logits, want, 1e-8 * np.abs(want).max(), what="logits where attention adds nothing")
+    expect_close(logits, want, 1e-12 * np.abs(want).max(), what="logits where attention adds nothing")
 
 
 def _loss_of(b_out, labels):
@@ -203,7 +203,7 @@ def test_the_target_is_the_next_token(submission, rng):
     tokens[:, 0], tokens[:, -1] = 1, 2
     params["b_out"][1:3] = [1.5, -1.5]
     _, loss = submission.fix_the_transformer(tokens, params, 1)
-    expect_close(loss, _loss_of(params["b_out"], tokens[:, 1:]), 1e-9, what="the loss")
+    expect_close(loss, _loss_of(params["b_out"], tokens[:, 1:]), 1e-12, what="the loss")
 
 
 @pytest.mark.exercise("fix_the_transformer")
@@ -218,7 +218,7 @@ def test_padding_costs_nothing(submission, rng, pad):
     arguments = (tokens, params, 1) if pad == 0 else (tokens, params, 1, pad)
     _, loss = submission.fix_the_transformer(*arguments)
     want = _loss_of(params["b_out"], np.array([1 if pad != 1 else 2]))
-    expect_close(loss, want, 1e-9, what="the loss", help="Only targets that are no padding count.")
+    expect_close(loss, want, 1e-12, what="the loss", help="Only targets that are no padding count.")
 
 
 @pytest.mark.exercise("fix_the_transformer")
@@ -229,5 +229,5 @@ def test_the_mended_model_as_a_whole(submission, reference, rng, n_heads, pad):
     tokens[0, 4:], tokens[2, 2:] = pad, pad
     logits, loss = submission.fix_the_transformer(tokens, params, n_heads, pad)
     want, want_loss = reference.fix_the_transformer(tokens, params, n_heads, pad)
-    expect_close(logits, want, 1e-8 * np.abs(want).max(), what="logits")
-    expect_close(loss, np.float64(want_loss), 1e-9, what="the loss")
+    expect_close(logits, want, 1e-12 * np.abs(want).max(), what="logits")
+    expect_close(loss, np.float64(want_loss), 1e-12, what="the loss")

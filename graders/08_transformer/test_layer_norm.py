@@ -34,7 +34,7 @@ def test_every_vector_is_normalized_scaled_and_shifted(submission, reference, rn
     layer = _layer(rng, case, mean=0.5)
     out, _ = submission.layer_norm_forward(*layer, 1e-5)
     want, _ = reference.layer_norm_forward(*layer, 1e-5)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 def _tiny_variance(rng):
@@ -59,7 +59,7 @@ def test_eps_protects_quiet_vectors(submission, reference, rng, make, given):
     layer = make(rng)
     out, _ = submission.layer_norm_forward(*layer, *given)
     want, _ = reference.layer_norm_forward(*layer, *given)
-    expect_close(out, want, 1e-9 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("layer_norm_forward")
@@ -70,7 +70,7 @@ def test_a_vector_does_not_feel_its_neighbours_in_layer_norm(submission, referen
     x[1:] = 50 + 7 * x[1:]
     out, _ = submission.layer_norm_forward(x, gamma, beta, 1e-5)
     want, _ = reference.layer_norm_forward(x[:1], gamma, beta, 1e-5)
-    expect_close(out[:1], want, 1e-9 * np.abs(want).max(), what="out of the first row")
+    expect_close(out[:1], want, 1e-12 * np.abs(want).max(), what="out of the first row")
 
 
 @pytest.mark.exercise("layer_norm_forward")

@@ -27,7 +27,7 @@ def test_every_vector_is_divided_by_its_root_mean_square(submission, reference, 
     layer = _layer(rng, case, mean=0.5)
     out, _ = submission.rms_norm_forward(*layer, 1e-5)
     want, _ = reference.rms_norm_forward(*layer, 1e-5)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 def _tiny(rng):
@@ -52,7 +52,7 @@ def test_eps_protects_vectors_near_zero(submission, reference, rng, make, given)
     layer = make(rng)
     out, _ = submission.rms_norm_forward(*layer, *given)
     want, _ = reference.rms_norm_forward(*layer, *given)
-    expect_close(out, want, 1e-10 * np.abs(want).max(), what="out")
+    expect_close(out, want, 1e-12 * np.abs(want).max(), what="out")
 
 
 @pytest.mark.exercise("rms_norm_forward")
@@ -63,7 +63,7 @@ def test_a_vector_does_not_feel_its_neighbours_in_rms_norm(submission, reference
     x[1:] = 50 + 7 * x[1:]
     out, _ = submission.rms_norm_forward(x, gamma, 1e-5)
     want, _ = reference.rms_norm_forward(x[:1], gamma, 1e-5)
-    expect_close(out[:1], want, 1e-10 * np.abs(want).max(), what="out of the first row")
+    expect_close(out[:1], want, 1e-12 * np.abs(want).max(), what="out of the first row")
 
 
 @pytest.mark.exercise("rms_norm_forward")

@@ -61,7 +61,7 @@ def _wide(model):
     return src, tgt, {name: value.astype(np.float64) for name, value in params.items()}, config
 
 
-def _expect_grads(got, want, relative=1e-8, dtype=None):
+def _expect_grads(got, want, relative=1e-12, dtype=None):
     expect(isinstance(got, dict), f"grads is {type(got).__name__}; it should be a dict.")
     expect(
         set(got) == set(want),
@@ -77,7 +77,7 @@ def _expect_grads(got, want, relative=1e-8, dtype=None):
 def _expect_logits(submission, reference, model, what="logits"):
     logits, _ = submission.transformer_forward(*model)
     want, _ = reference.transformer_forward(*model)
-    expect_close(logits, want, 1e-9 * np.abs(want).max(), what=what)
+    expect_close(logits, want, 1e-12 * np.abs(want).max(), what=what)
 
 
 @pytest.mark.exercise("transformer_forward")
@@ -109,7 +109,7 @@ def test_padding_may_be_any_length(submission, rng):
     logits, _ = submission.transformer_forward(src, tgt, params, config)
     longer = np.concatenate([src, np.full((2, 4), config["pad"])], axis=1)
     same, _ = submission.transformer_forward(longer, tgt, params, config)
-    expect_close(same, logits, 1e-10 * np.abs(logits).max(), what="logits with four more tokens of padding")
+    expect_close(same, logits, 1e-12 * np.abs(logits).max(), what="logits with four more tokens of padding")
 
 
 @pytest.mark.exercise("transformer_forward")
@@ -121,7 +121,7 @@ def test_a_later_target_changes_no_earlier_prediction(submission, rng):
     other[:, 3:] = (tgt[:, 3:] + 1) % 5
     changed, _ = submission.transformer_forward(src, other, params, config)
     expect(np.shape(logits) == (3, 6, 5), f"logits has shape {np.shape(logits)}; expected (3, 6, 5).")
-    expect_close(changed[:, :3], logits[:, :3], 1e-10 * np.abs(logits).max(), what="logits before the change")
+    expect_close(changed[:, :3], logits[:, :3], 1e-12 * np.abs(logits).max(), what="logits before the change")
 
 
 @pytest.mark.exercise("transformer_forward")
@@ -136,7 +136,7 @@ def test_the_cache_shows_every_cross_attention(submission, reference, rng):
     maps = cache["cross_attn"]
     expect(isinstance(maps, list | tuple) and len(maps) == 2, "cache['cross_attn'] has one entry per block.")
     for i, one in enumerate(maps):
-        expect_close(one, want["cross_attn"][i], 1e-10, what=f"cache['cross_attn'][{i}]")
+        expect_close(one, want["cross_attn"][i], 1e-12, what=f"cache['cross_attn'][{i}]")
 
 
 @pytest.mark.exercise("transformer_forward")

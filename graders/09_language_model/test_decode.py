@@ -41,7 +41,7 @@ def _read(submission, tokens, params, config):
     return rows, kv_cache
 
 
-def _expect_rows(rows, want, relative=1e-8, **how):
+def _expect_rows(rows, want, relative=1e-12, **how):
     size = relative * max(float(np.abs(want).max()), 1.0)
     for t, row in enumerate(rows):
         expect_close(row, want[:, t], size, what=f"the logits after token {t + 1}", **how)
@@ -66,7 +66,7 @@ def test_the_cache_holds_keys_and_values_of_every_block_in_order(submission, ref
     expect(isinstance(kv_cache, dict), f"kv_cache is {type(kv_cache).__name__}; it should be a dict.")
     expect(set(kv_cache) == set(want), f"kv_cache has the names {sorted(kv_cache)}; expected {sorted(want)}.")
     for name, value in want.items():
-        expect_close(kv_cache[name], value, 1e-8 * max(np.abs(value).max(), 1.0), what=f"kv_cache[{name!r}]")
+        expect_close(kv_cache[name], value, 1e-12 * max(np.abs(value).max(), 1.0), what=f"kv_cache[{name!r}]")
 
 
 @pytest.mark.exercise("gpt_decode_step")

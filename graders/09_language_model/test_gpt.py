@@ -39,11 +39,11 @@ def _wide(gpt):
     return tokens, {name: value.astype(np.float64) for name, value in params.items()}, config
 
 
-def _expect_logits(got, want, relative=1e-8, **how):
+def _expect_logits(got, want, relative=1e-12, **how):
     expect_close(got, want, relative * max(np.abs(want).max(), 1.0), what="logits", **how)
 
 
-def _expect_grads(got, want, relative=1e-8, **how):
+def _expect_grads(got, want, relative=1e-12, **how):
     expect(isinstance(got, dict), f"grads is {type(got).__name__}; it should be a dict.")
     expect(
         set(got) == set(want),

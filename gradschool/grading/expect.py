@@ -225,7 +225,7 @@ def _shape_help(got: tuple[int, ...], want: tuple[int, ...]) -> str:
 def _tolerance(tol: Any, want: np.ndarray) -> np.ndarray:
     if tol is None:
         scale = float(np.max(np.abs(want[np.isfinite(want)]), initial=0.0)) if want.dtype.kind == "f" else 0.0
-        return np.asarray(1e-10 * max(scale, 1e-30))
+        return np.asarray(1e-12 * max(scale, 1e-30))
     return np.asarray(tol, dtype=np.float64)
 
 

@@ -92,7 +92,7 @@ def log_sum_exp(x: np.ndarray, *, u: float = U32) -> np.ndarray:
     return u * (8 + 4 * np.sqrt(x.shape[-1]) + 4 * size + 3 * (p * np.abs(d)).sum(axis=-1)) + TINY32
 
 
-def gradient(want: np.ndarray, scale: float | np.ndarray = 0.0, *, relative: float = 1e-9) -> np.ndarray:
-    """Bound a float64 gradient: `relative` of the largest element, plus `scale` times 1e-12."""
+def gradient(want: np.ndarray, scale: float | np.ndarray = 0.0, *, relative: float = 1e-12) -> np.ndarray:
+    """Bound a float64 gradient: `relative` of the largest element, plus `scale` times 1e-14."""
     size = float(np.max(np.abs(want), initial=0.0))
-    return np.asarray(relative * max(size, 1e-30) + 1e-12 * np.asarray(scale))
+    return np.asarray(relative * max(size, 1e-30) + 1e-14 * np.asarray(scale))

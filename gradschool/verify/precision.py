@@ -1,8 +1,9 @@
-"""Are tolerances tight enough? The reference, rounded to half of its precision, must lose points.
+"""Are tolerances tight enough? The reference, answering a little coarsely, must lose points.
 
-float64 answers are rounded to float32's 24 bits, float32 answers to float16's 11: the least error that
-arithmetic in the smaller type makes. A test whose tolerance lets that pass would let an accumulation in the
-smaller type pass as well.
+float32 answers are off by as much as rounding to 17 bits may be off, which is 128 times float32's own rounding;
+float64 answers by as much as rounding to 36 bits: 7e-12 of each number, where right answers differ by 1e-15 to
+1e-14 of the largest. Arithmetic in the next smaller type (24 and 11 bits) errs far more. What 17 or 36 bits
+hold exactly stays as it is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gradschool.grading.submission_files import SubmissionFiles
 from gradschool.pack import Pack, Stage
 from gradschool.sandbox import CallResult
 
-_BITS = {np.dtype(np.float64): 24, np.dtype(np.float32): 11}
+_BITS = {np.dtype(np.float64): 36, np.dtype(np.float32): 17}
 
 
 def load_imprecise(stage: Stage) -> dict[str, str]:
@@ -71,11 +72,15 @@ class Rounding:
 
 
 def coarse(array: np.ndarray, n_bits: int) -> np.ndarray:
-    """Round to `n_bits` significant bits; exponents keep their range."""
+    """Put every number that `n_bits` significant bits do not hold off by half a unit in the last of them.
+
+    That is the most that rounding errs; towards the side it would go, so that signs vary.
+    """
     with np.errstate(invalid="ignore"):
         mantissa, exponent = np.frexp(array)
-        rounded = np.ldexp(np.round(np.ldexp(mantissa, n_bits)), exponent - n_bits)
-    return np.where(np.isfinite(array), rounded, array).astype(array.dtype)
+        scaled = np.ldexp(mantissa, n_bits)
+        moved = np.ldexp(scaled + 0.5 * np.sign(np.round(scaled) - scaled), exponent - n_bits)
+    return np.where(np.isfinite(array), moved, array).astype(array.dtype)
 
 
 class CoarseFunctions(WorkerFunctions):

@@ -165,7 +165,7 @@ def _prove_without(session: GradingSession, stage: Stage, proof: Proof) -> Proof
 
 
 def _prove_coarse(session: GradingSession, stage: Stage, proof: Proof) -> ProofOutcome:
-    """Answers of half the precision lose points, but where the stage says why they cannot."""
+    """Coarse answers lose points, but where the stage says why they cannot."""
     global _COARSE
     if _COARSE is None:
         # The interpreter has no rounding of its own to hide behind.
@@ -178,10 +178,10 @@ def _prove_coarse(session: GradingSession, stage: Stage, proof: Proof) -> ProofO
     faults = []
     if tolerated and not listed:
         faults.append(
-            f"{proof.name} earns full marks with answers of half the precision: tolerances are loose"
+            f"{proof.name} earns full marks with coarse answers: tolerances are loose"
         )
     if listed and not tolerated:
-        faults.append(f"{proof.name} is listed in imprecise.toml, and its tests notice half the precision")
+        faults.append(f"{proof.name} is listed in imprecise.toml, and its tests notice coarse answers")
     return ProofOutcome(proof, NO_DEVICE, faults=faults)
 
 

@@ -29,7 +29,7 @@ class StageVerdict(msgspec.Struct, kw_only=True):
 
     Attributes:
         independent: Functions without which everything later still earns all its points.
-        precise: Exercises whose tests notice answers of half the precision, or say why they cannot.
+        precise: Exercises whose tests notice coarse answers, or say why they cannot.
     """
 
     id: str

@@ -89,13 +89,12 @@ def moments(rng: random.Random, n: int) -> list[tuple[str, float]]:
 
 def wait_for(pid: int, kind: str, folder: Path) -> None:
     """Return when a file is being written or a record is there, or the process is done."""
+    # The hidden name of a file that is being written, or the record itself: a write may be too short to see.
+    awaited = (f".{STAGE}", f"{STAGE}.json") if kind == "write" else (f"{STAGE}.json",)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         names = os.listdir(folder) if folder.is_dir() else []
-        # The hidden name of a file that is being written, or the record itself.
-        if any(
-            name.startswith(f".{STAGE}") if kind == "write" else name == f"{STAGE}.json" for name in names
-        ):
+        if any(name.startswith(awaited) for name in names):
             break
         if is_done(pid):
             return

@@ -219,9 +219,10 @@ def test_each_hidden_test_sees_its_own_fault_and_no_other(reference):
         assert tuple(found) == mended
 
 
-def test_there_are_eight_faults_and_one_hidden_test_for_each():
+def test_there_are_eight_faults_one_hidden_test_for_each_and_one_of_the_whole():
     tests = re.findall(r"^def (test_\w+)", (STAGE.graders / "test_fix.py").read_text(), re.MULTILINE)
-    assert sorted(tests) == sorted(MENDS)
+    assert len(MENDS) == 8
+    assert sorted(tests) == sorted([*MENDS, "test_the_mended_model_as_a_whole"])
 
 
 def test_the_mended_transformer_equals_its_twin(reference, twin, rng):
