@@ -177,9 +177,7 @@ def _prove_coarse(session: GradingSession, stage: Stage, proof: Proof) -> ProofO
     listed = proof.name in load_imprecise(stage)
     faults = []
     if tolerated and not listed:
-        faults.append(
-            f"{proof.name} earns full marks with coarse answers: tolerances are loose"
-        )
+        faults.append(f"{proof.name} earns full marks with coarse answers: tolerances are loose")
     if listed and not tolerated:
         faults.append(f"{proof.name} is listed in imprecise.toml, and its tests notice coarse answers")
     return ProofOutcome(proof, NO_DEVICE, faults=faults)
