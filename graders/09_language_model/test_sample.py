@@ -114,13 +114,23 @@ def test_of_equal_scores_the_first_stay(submission, setting, kept):
 def test_top_p_stops_at_the_token_that_reaches_it(submission, top_p, n_kept):
     got = _draw(submission, np.zeros(4), 1.0, None, top_p, seed=13)
     expect(bool(np.array_equal(np.unique(got), range(n_kept))), "top_p keeps too many tokens or too few.")
-    # A row that is sure, then one that is not: each has a set of its own.
-    rows = np.zeros((64, 4))
-    rows[::2, 3] = 60
-    got = submission.sample(rows, 1.0, None, top_p, np.random.default_rng(13))
-    expect(np.shape(got) == (64,), "There is one token for each row.")
-    expect(bool(np.all(got[::2] == 3)), "A row that is sure of one token gives another.")
-    expect(bool(np.all(got[1::2] < n_kept)), "A row keeps tokens that top_p takes away from it.")
+
+
+@pytest.mark.exercise("sample")
+@pytest.mark.points(1)
+@pytest.mark.parametrize(("top_p", "n_kept"), [(0.25, 1), (0.5, 2), (0.75, 3), (1.0, 4)], ids=str)
+def test_top_p_leaves_each_row_a_set_of_its_own(submission, top_p, n_kept):
+    # A row that is sure, one where all are equal, and one that leans to a token: 0.71 to it, the others share.
+    kinds = np.array([[0, 0, 0, 60], [0, 0, 0, 0], [0, 2, 0, 0]], float)
+    got = submission.sample(np.tile(kinds, (200, 1)), 1.0, None, top_p, np.random.default_rng(13))
+    expect(np.shape(got) == (600,), "There is one token for each row.")
+    leaning = [1] if top_p < 0.7 else [0, 1] if top_p < 1 else range(4)
+    for first, kept in enumerate([[3], range(n_kept), leaning]):
+        expect(
+            bool(np.array_equal(np.unique(got[first::3]), list(kept))),
+            "Rows of different scores stand together, and one keeps other tokens than its own scores say.",
+            help="top_p counts the tokens in each row anew.",
+        )
 
 
 @pytest.mark.exercise("sample")

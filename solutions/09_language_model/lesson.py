@@ -988,11 +988,10 @@ def sample(
     if top_p is not None:
         before = np.cumsum(probs, axis=-1) - probs
         probs = np.where(before < top_p, probs, 0)
-    # A number drawn from [0, total) falls into one of the steps of the running sum.
+    # A number drawn from [0, total) falls into one of the steps of the running sum; rounding never makes it total.
     steps = np.cumsum(probs, axis=-1)
     u = rng.random((*logits.shape[:-1], 1)) * steps[..., -1:]
-    last = np.count_nonzero(probs, axis=-1, keepdims=True) - 1
-    rank = np.minimum(np.count_nonzero(steps <= u, axis=-1, keepdims=True), last)
+    rank = np.count_nonzero(steps <= u, axis=-1, keepdims=True)
     return np.take_along_axis(order, rank, axis=-1)[..., 0]
     ### END SOLUTION
 
