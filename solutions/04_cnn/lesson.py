@@ -425,7 +425,7 @@ def col2im(
         networks for document processing".
     """
     ### BEGIN SOLUTION
-    n, c, h, w = (int(length) for length in x_shape)
+    n, c, h, w = x_shape
     h_out, w_out = output_size(h, w, (kh, kw), stride, padding)
     if cols.shape != (n * h_out * w_out, c * kh * kw):
         raise ValueError(
