@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -49,9 +50,15 @@ class Cell:
             found = _CHECKED.search(self.source)
             return found["id"] if found else None
         if self.role == "solution":
-            names = [node.name for node in ast.parse(self.source).body if isinstance(node, ast.FunctionDef)]
+            names = _functions(self.source)
             return names[0] if len(names) == 1 else None
         return None
+
+
+@lru_cache(maxsize=1024)  # asked for again and again
+def _functions(source: str) -> tuple[str, ...]:
+    """Names of the functions a cell defines at its top level."""
+    return tuple(node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
 
 
 def read_cells(path: Path) -> list[Cell]:

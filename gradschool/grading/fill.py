@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gradschool.errors import PackError
@@ -75,13 +76,14 @@ def cell_source(cell: Mapping[str, Any]) -> str:
     return source if isinstance(source, str) else "".join(source)
 
 
-def defined_functions(source: str) -> list[str]:
+@lru_cache(maxsize=4096)  # verify fills the same notebooks thousands of times
+def defined_functions(source: str) -> tuple[str, ...]:
     """Return the names of the top-level functions of `source`; none if it is no plain Python."""
     try:
         body = ast.parse(source).body
     except SyntaxError:  # a cell with a magic
-        return []
-    return [node.name for node in body if isinstance(node, ast.FunctionDef)]
+        return ()
+    return tuple(node.name for node in body if isinstance(node, ast.FunctionDef))
 
 
 def _set_source(cell: dict[str, Any], source: str) -> None:

@@ -169,7 +169,7 @@ def test_every_attack_is_python_and_keeps_the_function_it_hides_in(material):
     for name, code in ATTACKS.items():
         body = code.format(name="double", lesson="/lesson.py", arguments="(x, )")
         changed = edits.replace_body(ANSWER, "double", body.rstrip())
-        assert defined_functions(changed) == ["double"], name
+        assert defined_functions(changed) == ("double",), name
     sources, tried = attack_all(material)
     assert list(sources) == ["double", "clip"]
     assert tried == list(ATTACKS)[:2]
