@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,11 @@ class Namer:
         whole = [item for item in candidates if all(self._explains(item, seen) for seen in failed)]
         if whole and failed:
             return self._most_agreeing(whole, failed, others), True
-        # Two mistakes at once: name one that explains some of the failures.
-        counts = [
-            (sum(self._explains(item, seen) for seen in failed[:_MAX_PARTIAL]), item) for item in candidates
-        ]
+        # Two mistakes at once: name one that explains some of the failures. Who also forgot to refuse bad
+        # input wants to hear why the numbers are wrong.
+        values = (seen for seen in failed if not self._must_refuse(exercise, seen))
+        tried = list(islice(values, _MAX_PARTIAL)) or failed[:_MAX_PARTIAL]
+        counts = [(sum(self._explains(item, seen) for seen in tried), item) for item in candidates]
         most = max((count for count, _ in counts), default=0)
         partial = [item for count, item in counts if count == most]
         return (self._most_agreeing(partial, failed, others), False) if most else (None, False)
@@ -137,6 +139,12 @@ class Namer:
 
     def _agrees(self, item: Misconception, evidence: Evidence) -> bool:
         return self._compare(item, evidence)[0]
+
+    def _must_refuse(self, exercise: str, evidence: Evidence) -> bool:
+        """Whether a case asks the exercise for nothing but refusals."""
+        asked = zip(evidence.calls, self._right_answers(evidence), strict=True)
+        refused = [bool(right[1]) for call, right in asked if call.name == exercise]
+        return bool(refused) and all(refused)
 
     def _compare(self, item: Misconception, evidence: Evidence) -> tuple[bool, bool]:
         """Return whether `item` answers as the learner did, and whether it differs from the reference."""

@@ -16,6 +16,8 @@ LESSON = '''
 def shares_forward(x):
     """Return the sum of x and a cache; `cache["shares"]` holds each entry's share of it."""
     ### BEGIN SOLUTION
+    if x.size == 0:
+        raise ValueError("x is empty; it needs an entry.")
     total = x.sum()
     return total, {"shares": x / total, "x": x}
     ### END SOLUTION
@@ -46,6 +48,13 @@ exercise = "shares_forward"
 help = "The mean is returned."
 old = "return total,"
 new = "return x.mean(),"
+
+[[misconception]]
+id = "nothing-accepted"
+exercise = "shares_forward"
+help = "An empty array is accepted."
+old = "if x.size == 0:"
+new = "if False:"
 """
 
 X = np.array([1.0, 2.0, 5.0])
@@ -83,3 +92,31 @@ def test_leaving_out_what_was_promised_has_a_name(namer: Namer, cache: object) -
 @pytest.mark.parametrize("cache", [{"x": X}, (X,), None])
 def test_leaving_out_what_was_promised_hides_no_other_mistake(namer: Namer, cache: object) -> None:
     assert name_of(namer, (X.mean(), cache)) == "total-is-the-mean"
+
+
+def failed_on(namer: Namer, *values: object) -> str | None:
+    """The name when `X` and nothing at all were answered with these values."""
+    failed = [
+        Evidence(calls=[Call("shares_forward", (x,), {}, value=value)])
+        for x, value in zip((X, np.zeros(0)), values, strict=True)
+    ]
+    return getattr(namer.name("shares_forward", failed, [])[0], "id", None)
+
+
+def test_a_forgotten_refusal_is_named_where_the_numbers_are_right(namer: Namer) -> None:
+    failed = Evidence(
+        calls=[Call("shares_forward", (np.zeros(0),), {}, value=(0.0, {"shares": np.zeros(0)}))]
+    )
+    found, whole = namer.name("shares_forward", [failed], [])
+    assert found is not None
+    assert (found.id, whole) == ("nothing-accepted", True)
+
+
+def test_a_forgotten_refusal_hides_no_wrong_number(namer: Namer) -> None:
+    nothing = 0.0, {"shares": np.zeros(0)}
+    assert failed_on(namer, (X.mean(), {"shares": SHARES}), nothing) == "total-is-the-mean"
+
+
+def test_a_forgotten_refusal_is_no_name_for_numbers_that_nobody_knows(namer: Namer) -> None:
+    nothing = 0.0, {"shares": np.zeros(0)}
+    assert failed_on(namer, (-3.0, {"shares": SHARES}), nothing) is None
