@@ -63,6 +63,13 @@ def test_without_decay_it_is_adam(submission, reference, rng):
 
 @pytest.mark.exercise("adamw_step")
 @pytest.mark.points(1)
+@pytest.mark.parametrize("betas", [(0.9, 0.0), (0.0, 0.0)], ids=str)
+def test_averages_may_forget_at_once(submission, reference, rng, betas):
+    _march(submission, reference, rng, [0.1], betas=betas, weight_decay=0.5)
+
+
+@pytest.mark.exercise("adamw_step")
+@pytest.mark.points(1)
 def test_the_usual_options_need_not_be_given(submission, reference, rng):
     _march(submission, reference, rng, [0.1, 0.1, 0.03])
 

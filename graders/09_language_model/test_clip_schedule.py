@@ -15,6 +15,10 @@ def _grads(rng, dtype=np.float64):
     return {name: (sizes[name] * rng.standard_normal(shape)).astype(dtype) for name, shape in SHAPES.items()}
 
 
+def _expect_plain(got, what):
+    expect(type(got) is float, f"{what} is a {type(got).__name__}; a Python float is expected.")
+
+
 def _expect_clipped(submission, reference, grads, max_norm):
     got, norm = submission.clip_gradients(grads, max_norm)
     wide = {name: grad.astype(np.float64) for name, grad in grads.items()}
@@ -68,6 +72,15 @@ def test_a_gradient_of_almost_nothing_is_not_divided_by_zero(submission, referen
 def test_float32_stays_float32_and_its_squares_may_be_large(submission, reference, rng, size):
     grads = {name: np.float32(size) * grad for name, grad in _grads(rng, np.float32).items()}
     _expect_clipped(submission, reference, grads, 0.5)
+
+
+@pytest.mark.exercise("clip_gradients")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("max_norm", [0.1, 1e6], ids=["clipped", "left alone"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+def test_the_length_is_a_plain_number(submission, rng, max_norm, dtype):
+    _, norm = submission.clip_gradients(_grads(rng, dtype), max_norm)
+    _expect_plain(norm, "norm")
 
 
 @pytest.mark.exercise("clip_gradients")
@@ -132,6 +145,14 @@ def test_the_first_step_moves_and_the_largest_rate_comes_once(submission):
 
 @pytest.mark.exercise("cosine_schedule")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", [(-1, 2, 5), (1, -2, 5), (1, 5, 5), (1, 6, 5)], ids=str)
+@pytest.mark.parametrize("step", [0, 3, 10, 40, 100, 150], ids=str)
+def test_the_rate_is_a_plain_number(submission, step):
+    # A NumPy number would widen the float32 parameters that it multiplies.
+    _expect_plain(submission.cosine_schedule(step, 10, 100, 0.5, 0.1), "the rate")
+
+
+@pytest.mark.exercise("cosine_schedule")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("case", [(-1, 2, 5), (1, -1, 5), (1, 5, 5), (1, 6, 5)], ids=str)
 def test_a_schedule_that_cannot_be_is_refused(submission, case):
     expect_raises(submission.cosine_schedule, ValueError, *case, 0.1, 0.0)

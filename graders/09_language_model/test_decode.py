@@ -71,6 +71,18 @@ def test_the_cache_holds_keys_and_values_of_every_block_in_order(submission, ref
 
 @pytest.mark.exercise("gpt_decode_step")
 @pytest.mark.points(1)
+def test_scores_may_be_large(submission, reference, rng):
+    tokens, params, config = _gpt(rng, CASES[2])
+    for i in range(config["n_layers"]):
+        for name in ("wq", "wk"):
+            params[f"block{i}.attn.{name}"] *= 30
+    # Scores in the thousands, far apart from head to head; exp passes their rounding on.
+    rows, _ = _read(submission, tokens, params, config)
+    _expect_rows(rows, reference.gpt_forward(tokens, params, config)[0], 1e-10)
+
+
+@pytest.mark.exercise("gpt_decode_step")
+@pytest.mark.points(1)
 def test_one_cache_continues_in_two_ways(submission, reference, rng):
     tokens, params, config = _gpt(rng, CASES[0])
     _, kv_cache = _read(submission, tokens[:, :3], params, config)
@@ -113,7 +125,7 @@ def test_float32_parameters_give_float32_logits_and_cache(submission, reference,
 
 @pytest.mark.exercise("gpt_decode_step")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["axes", "negative", "unknown", "full", "batch"])
+@pytest.mark.parametrize("wrong", ["axes", "axes of one text", "negative", "unknown", "full", "batch"])
 def test_a_token_that_does_not_fit_is_refused(submission, rng, wrong):
     tokens, params, config = _gpt(rng, CASES[2])
     kv_cache = {}
@@ -121,6 +133,7 @@ def test_a_token_that_does_not_fit_is_refused(submission, rng, wrong):
         _, kv_cache = _read(submission, tokens if wrong == "full" else tokens[:, :2], params, config)
     token = {
         "axes": tokens[:, :1],
+        "axes of one text": tokens[:1, :1],
         "negative": np.array([0, -1, 2]),
         "unknown": np.array([0, 1, 5]),
         "full": tokens[:, 0],

@@ -7,13 +7,14 @@ from gradschool.grading import expect_close, expect_raises, tolerance
 from gradschool.grading.expect import expect
 
 # batch, seq, max_seq, n_vocab, d_model, n_heads, n_layers, d_ff: two blocks; all ones; three blocks and a full
-# window; no block; eleven (block10 comes after block9).
+# window; no block; eleven (block10 comes after block9); more texts than positions.
 CASES = [
     (2, 5, 7, 11, 6, 3, 2, 10),
     (1, 1, 1, 3, 4, 1, 1, 5),
     (3, 7, 7, 5, 8, 2, 3, 7),
     (2, 3, 5, 4, 4, 2, 0, 3),
     (1, 3, 4, 5, 4, 2, 11, 3),
+    (5, 2, 3, 7, 6, 2, 1, 4),
 ]
 
 
@@ -93,21 +94,27 @@ def test_logits_of_float32_parameters_are_float32(submission, reference, rng):
 
 @pytest.mark.exercise("gpt_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["flat", "empty", "long", "negative", "unknown", "heads"])
+@pytest.mark.parametrize(
+    "wrong", ["flat", "empty", "long", "two for one place", "negative", "unknown", "heads", "no block"]
+)
 def test_input_that_does_not_fit_the_model_is_refused(submission, rng, wrong):
-    tokens, params, config = _gpt(rng, CASES[0])
+    tokens, params, config = _gpt(rng, CASES[3 if wrong == "no block" else 0])
     if wrong == "flat":
         tokens = tokens[0]
     elif wrong == "empty":
         tokens = tokens[:, :0]
     elif wrong == "long":
         tokens = rng.integers(0, 11, (2, 8))
+    elif wrong == "two for one place":
+        # A single row of positions would fit any number of tokens.
+        params["positions"], tokens = params["positions"][:1], tokens[:, :2]
     elif wrong == "negative":
         tokens = np.where(np.arange(5) == 3, -1, tokens)
     elif wrong == "unknown":
         tokens = np.where(np.arange(5) == 2, 11, tokens)
     else:
-        config = {**config, "n_heads": 4}
+        # No multiple, be there blocks to split the vectors or none.
+        config = {**config, "n_heads": 4 if wrong == "heads" else 3}
     expect_raises(submission.gpt_forward, ValueError, tokens, params, config)
 
 

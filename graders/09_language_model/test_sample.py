@@ -68,22 +68,33 @@ def _draw(submission, scores, temperature, top_k, top_p, seed):
     rows = np.broadcast_to(scores, (N_DRAWS, len(scores))).copy()
     got = submission.sample(rows, temperature, top_k, top_p, np.random.default_rng(seed))
     expect(isinstance(got, np.ndarray) and got.shape == (N_DRAWS,), "There is one token for each row.")
-    expect(got.dtype.kind in "iu", f"The tokens are {got.dtype}; they are whole numbers.")
+    expect(got.dtype == np.int64, f"The tokens are {got.dtype}; they should be int64.")
     expect(bool(np.all((got >= 0) & (got < len(scores)))), "A token lies outside the vocabulary.")
     return got
+
+
+def _expect_frequencies(got, setting):
+    probs = _probabilities(SCORES, *setting)
+    # Seven standard deviations, and a little for the rarest: no right answer fails by bad luck.
+    bound = 7 * np.sqrt(N_DRAWS * probs * (1 - probs)) + 8
+    off = np.abs(np.bincount(got, minlength=7) - N_DRAWS * probs)
+    expect(bool(np.all(got[:, None] != np.flatnonzero(probs == 0))), "A token came that must never come.")
+    expect(bool(np.all(off <= bound)), "Some tokens come too often and others too seldom.")
 
 
 @pytest.mark.exercise("sample")
 @pytest.mark.points(3)
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_tokens_come_as_often_as_they_should(submission, setting):
-    probs = _probabilities(SCORES, *setting)
-    got = _draw(submission, SCORES, *setting, seed=11)
-    # Seven standard deviations, and a little for the rarest: no right answer fails by bad luck.
-    bound = 7 * np.sqrt(N_DRAWS * probs * (1 - probs)) + 8
-    off = np.abs(np.bincount(got, minlength=7) - N_DRAWS * probs)
-    expect(bool(np.all(got[:, None] != np.flatnonzero(probs == 0))), "A token came that must never come.")
-    expect(bool(np.all(off <= bound)), "Some tokens come too often and others too seldom.")
+    _expect_frequencies(_draw(submission, SCORES, *setting, seed=11), setting)
+
+
+@pytest.mark.exercise("sample")
+@pytest.mark.points(1)
+@pytest.mark.parametrize("setting", [(1.0, None, None), (0.7, 5, 0.9)], ids=str)
+@pytest.mark.parametrize("shift", [-1e8, 1e8], ids=["far below 0", "far above 0"])
+def test_only_differences_of_scores_count(submission, setting, shift):
+    _expect_frequencies(_draw(submission, SCORES + shift, *setting, seed=15), setting)
 
 
 @pytest.mark.exercise("sample")

@@ -1337,7 +1337,7 @@ def gpt_forward(
     (n_vocab, d_model), max_seq = params["table"].shape, len(params["positions"])
     if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= max_seq:
         raise ValueError(f"tokens has shape {tokens.shape}; (batch, seq) with 1 <= seq <= {max_seq} is read.")
-    if tokens.size and (tokens.min() < 0 or tokens.max() >= n_vocab):
+    if tokens.min() < 0 or tokens.max() >= n_vocab:
         raise ValueError(f"Tokens run from {tokens.min()} to {tokens.max()}; the table has {n_vocab} rows.")
     if d_model % config["n_heads"]:
         raise ValueError(f"d_model = {d_model} is no multiple of n_heads = {config['n_heads']}.")
@@ -1542,7 +1542,7 @@ def gpt_decode_step(
     ### BEGIN SOLUTION
     (n_vocab, d_model), max_seq = params["table"].shape, len(params["positions"])
     n_heads = config["n_heads"]
-    if token.ndim != 1 or (token.size and (token.min() < 0 or token.max() >= n_vocab)):
+    if token.ndim != 1 or token.min() < 0 or token.max() >= n_vocab:
         raise ValueError(
             f"token has shape {token.shape}; one row of the table, below {n_vocab}, per sequence."
         )
@@ -2242,7 +2242,7 @@ def gpt_step_on_kernels(
 
     dlogits = launch("cross_entropy_backward", logits=logits, labels=label_rows, scale=1 / n_counted)
     dtable_out = launch("affine_backward_weight", x=dlogits, dout=device_rows(h))
-    dx = launch("affine_forward", x=dlogits, w=table, b=zeros).reshape(batch, seq, d_model)
+    dx = launch("affine_forward", x=dlogits, w=table, b=zeros)
     grads = {}
     dx, grads["norm.gamma"], grads["norm.beta"] = device_norm_backward(dx, norm)
     for i in reversed(range(config["n_layers"])):

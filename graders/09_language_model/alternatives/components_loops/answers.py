@@ -59,7 +59,7 @@ def bpe_encode(text, merges):
             first = min(possible)
             _replace(part, tuple(merges[first]), 256 + first)
         tokens.extend(part)
-    return np.array(tokens, dtype=np.int32)
+    return np.array(tokens, dtype=np.int64)
 
 
 def bpe_decode(tokens, merges):
@@ -153,4 +153,4 @@ def sample(logits, temperature, top_k, top_p, rng):
         raise ValueError("top_p in (0, 1].")
     rows = logits.reshape(-1, logits.shape[-1]).tolist()
     tokens = [_choose(row, temperature, top_k, top_p, rng) for row in rows]
-    return np.array(tokens, dtype=np.int32).reshape(logits.shape[:-1])
+    return np.array(tokens, dtype=np.int64).reshape(logits.shape[:-1])
