@@ -5,8 +5,8 @@ import pytest
 
 from gradschool.grading import expect_close, expect_raises, tolerance
 
-# n, c, h, w: all different, one picture, one pixel, one channel, all equal.
-CASES = [(2, 3, 4, 5), (1, 2, 3, 1), (7, 5, 1, 1), (3, 1, 2, 6), (3, 3, 3, 3)]
+# n, c, h, w: all different, one picture, one pixel, one channel, all equal, two values per channel.
+CASES = [(2, 3, 4, 5), (1, 2, 3, 1), (7, 5, 1, 1), (3, 1, 2, 6), (3, 3, 3, 3), (2, 4, 1, 1)]
 NAMES = ("dx", "dgamma", "dbeta")
 
 
@@ -120,13 +120,17 @@ def test_float32_stays_float32_and_precise(submission, reference, rng, mean):
 
 @pytest.mark.exercise("batch_norm_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["axes", "no batch axis", "gamma", "beta", "running", "one value"])
+@pytest.mark.parametrize(
+    "wrong", ["axes", "no batch axis", "a fifth axis", "gamma", "beta", "running", "one value"]
+)
 def test_what_does_not_fit_is_refused(submission, rng, wrong):
     x, gamma, beta, running = _layer(rng, (2, 3, 4, 5))
     if wrong == "axes":
         x = x[:, :, :, 0]
     elif wrong == "no batch axis":
         x = x[0]
+    elif wrong == "a fifth axis":
+        x = x[..., None]
     elif wrong == "gamma":
         gamma = gamma[:1]
     elif wrong == "beta":

@@ -95,13 +95,15 @@ def test_new_running_values_are_in_the_cache(submission, reference, rng, case):
 
 @pytest.mark.exercise("basic_block_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["channels", "axes", "missing", "unused"])
+@pytest.mark.parametrize("wrong", ["channels", "axes", "a vector", "missing", "unused"])
 def test_a_block_that_does_not_fit_is_refused(submission, rng, wrong):
     x, params, stride, _ = _block(rng, CASES[3] if wrong == "missing" else CASES[0])
     if wrong == "channels":
         x = x[:, :2]
     elif wrong == "axes":
         x = x[0]
+    elif wrong == "a vector":
+        x = x[0, :, 0, 0]
     elif wrong == "missing":
         params = {name: value for name, value in params.items() if "skip" not in name}
     else:

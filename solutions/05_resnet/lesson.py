@@ -246,16 +246,14 @@ def batch_norm_forward(
     ### BEGIN SOLUTION
     if x.ndim != 4:
         raise ValueError(f"x has shape {x.shape}; batch norm needs (n, c, h, w).")
-    vectors = {"gamma": gamma, "beta": beta, "mean": running["mean"], "var": running["var"]}
-    for name, value in vectors.items():
+    for value in (gamma, beta, running["mean"], running["var"]):
         if value.shape != (x.shape[1],):
-            raise ValueError(f"{name} has shape {value.shape}; {x.shape[1]} channels need {(x.shape[1],)}.")
-    count = x.size // max(x.shape[1], 1)
+            raise ValueError(f"gamma, beta and the running values need {(x.shape[1],)}; got {value.shape}.")
+    count = len(x) * x.shape[2] * x.shape[3]
     if training and count < 2:
         raise ValueError(f"A channel of {x.shape} has {count} value; a variance needs at least two.")
 
     mean, var = running["mean"], running["var"]
-    momentum, eps = float(momentum), float(eps)  # a NumPy float64 would widen float32
     if training:
         mean, var = x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
         unbiased = var * (count / (count - 1))
@@ -391,7 +389,7 @@ def batch_norm_backward(
     x_hat, gamma, inv_std, training = cache
     if dout.shape != x_hat.shape:
         raise ValueError(f"dout has shape {dout.shape}; out has {x_hat.shape}.")
-    count = x_hat.size // max(x_hat.shape[1], 1)
+    count = len(x_hat) * x_hat.shape[2] * x_hat.shape[3]
     dbeta = dout.sum(axis=(0, 2, 3))
     dgamma = (dout * x_hat).sum(axis=(0, 2, 3))
     dx = dout
