@@ -121,6 +121,19 @@ def test_decode_kernel_is_stable(kernel, rng, size, shift):
 
 @pytest.mark.exercise("attention_decode.wgsl")
 @pytest.mark.points(1)
+@pytest.mark.parametrize("length", [1, 5, 70], ids=str)
+def test_decode_kernel_bears_the_lowest_scores(kernel, rng, length):
+    """Equal scores at the end of the range of f32: the answer is the mean of the values."""
+    _, _, v_cache = _arrays(rng, 2, 71, 1)
+    q, k_cache = np.ones((2, 1), np.float32), np.full((2, 71, 1), -3.39e38, np.float32)
+    got = kernel("attention_decode.wgsl", q=q, k_cache=k_cache, v_cache=v_cache, length=length)
+    values = v_cache[:, :length].astype(np.float64)
+    tol = tolerance.U32 * (20 + 4 * np.sqrt(length)) * np.abs(values).mean(axis=1)
+    expect_close(got, values.mean(axis=1), tol, what="out")
+
+
+@pytest.mark.exercise("attention_decode.wgsl")
+@pytest.mark.points(1)
 @pytest.mark.parametrize("late", [0, 31, 70, 141, 259, 299])
 def test_decode_kernel_finds_the_one_key_that_matters(kernel, rng, late):
     """One key beats all others by more than exp can bear, wherever it lies."""
