@@ -15,6 +15,7 @@ CASES = [
     (5, 24, "tiny", "relu"),
     (12, 31, "xavier", "relu"),
     (30, 40, "he", "relu"),
+    (3, 1, "unit", "tanh"),
 ]
 BAD = [
     (0, 5, "he", "relu"),
