@@ -66,6 +66,17 @@ def test_a_configuration_that_leaves_nothing_out_need_not_say_so(submission, par
 
 @pytest.mark.exercise("ablate")
 @pytest.mark.points(1)
+@pytest.mark.parametrize("part", ["norm", "heads", "positions"])
+def test_a_list_of_parts_becomes_a_tuple(submission, part):
+    config = CONFIG | {"without": ["norm"]}
+    got = _without(submission, config, part)
+    expect_equal(got, _want(config, part), what="the configuration")
+    kind = type(got["without"]).__name__
+    expect(kind == "tuple", f"config['without'] came as a list and is a {kind}; it should be a tuple.")
+
+
+@pytest.mark.exercise("ablate")
+@pytest.mark.points(1)
 @pytest.mark.parametrize("part", ["attention", "n_heads", "", "Norm"])
 def test_a_part_that_does_not_exist_is_refused(submission, part):
     expect_raises(submission.ablate, ValueError, dict(CONFIG), part)

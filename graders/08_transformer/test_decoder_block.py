@@ -135,10 +135,11 @@ def test_a_part_of_the_decoder_block_is_left_out(submission, reference, rng, nor
 
 @pytest.mark.exercise("decoder_block_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["x", "memory", "norm"])
+@pytest.mark.parametrize("wrong", ["x", "memory", "x without axes", "memory without axes", "norm"])
 def test_what_is_no_decoder_block_is_refused(submission, rng, wrong):
     x, memory, *rest = _block(rng, CASES[0])
-    x, memory = x[0] if wrong == "x" else x, memory[0] if wrong == "memory" else memory
+    x = {"x": x[0], "x without axes": x[0, 0, 0]}.get(wrong, x)
+    memory = {"memory": memory[0], "memory without axes": memory[0, 0, 0]}.get(wrong, memory)
     norm = "none" if wrong == "norm" else "post"
     expect_raises(submission.decoder_block_forward, ValueError, x, memory, *rest, norm)
 

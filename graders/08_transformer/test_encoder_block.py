@@ -118,11 +118,11 @@ def test_a_block_of_float32_stays_float32(submission, reference, rng, norm):
 
 @pytest.mark.exercise("encoder_block_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["two axes", "four axes", "norm"])
+@pytest.mark.parametrize("wrong", ["no axis", "two axes", "four axes", "norm"])
 def test_what_is_no_encoder_block_is_refused(submission, rng, wrong):
     x, params, n_heads, _ = _block(rng, CASES[0])
-    x = {"two axes": x[0], "four axes": x[None]}.get(wrong, x)
-    norm = "both" if wrong == "norm" else "pre"
+    x = {"no axis": x[0, 0, 0], "two axes": x[0], "four axes": x[None]}.get(wrong, x)
+    norm = {"norm": "both", "no axis": "post"}.get(wrong, "pre")
     expect_raises(submission.encoder_block_forward, ValueError, x, params, n_heads, None, norm)
 
 

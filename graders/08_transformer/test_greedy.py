@@ -11,21 +11,24 @@ BOS = 8
 CASES = [(3, 5, 1, 2, "pre", 7), (1, 1, 1, 1, "post", 1), (5, 4, 2, 3, "post", 6)]
 
 
-def _model(rng, case, n_vocab=9, pad=0):
+def _model(rng, case, n_vocab=9, pad=0, d_model=6):
     """A source with padding, parameters of a model that writes many different tokens, its configuration."""
     batch, src_seq, n_layers, n_heads, norm, _ = case
     config = {"n_heads": n_heads, "n_layers": n_layers, "norm": norm, "pad": pad}
-    d_model, params = 6, {"table": rng.standard_normal((n_vocab, 6))}
+    params = {"table": rng.standard_normal((n_vocab, d_model))}
     for i in range(n_layers):
         for side, kinds in (("enc", ("attn",)), ("dec", ("self", "cross"))):
             block = {f"{kind}.{w}": (d_model, d_model) for kind in kinds for w in ("wq", "wk", "wv", "wo")}
             block |= {"ff.w1": (d_model, 8), "ff.b1": (8,), "ff.w2": (8, d_model), "ff.b2": (d_model,)}
             params |= {f"{side}{i}.{name}": rng.standard_normal(shape) for name, shape in block.items()}
             for k in range(1, len(kinds) + 2):
-                params |= {f"{side}{i}.norm{k}.gamma": np.ones(6), f"{side}{i}.norm{k}.beta": np.zeros(6)}
+                params |= {
+                    f"{side}{i}.norm{k}.gamma": np.ones(d_model),
+                    f"{side}{i}.norm{k}.beta": np.zeros(d_model),
+                }
     for name in ("enc_norm", "dec_norm") if norm == "pre" else ():
-        params |= {f"{name}.gamma": np.ones(6), f"{name}.beta": np.zeros(6)}
-    params["w_out"] = rng.standard_normal((6, n_vocab))
+        params |= {f"{name}.gamma": np.ones(d_model), f"{name}.beta": np.zeros(d_model)}
+    params["w_out"] = rng.standard_normal((d_model, n_vocab))
     src = rng.integers(1, n_vocab, (batch, src_seq))
     lengths = rng.integers(1, src_seq + 1, batch)
     return np.where(np.arange(src_seq) < lengths[:, None], src, pad), params, config
@@ -41,33 +44,31 @@ def test_the_most_likely_token_is_written_again_and_again(submission, reference,
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
-def _lively(rng, batch, pad, d_model=8, n_vocab=9):
-    """A model that writes something else at every step: token, place and the source's mean, mixed by `w_out`.
+def _writer(reference, rng, paths, pad, d_model=48, n_vocab=9):
+    """A source and a model that writes `paths` (batch, steps), a row for each source.
 
-    Queries of 0 look at the whole source alike, and identity matrices add what they see.
+    There are more features than steps in all. So one matrix turns what the decoder ends with, at each of these
+    steps, into logits that are random but for the path: there they are largest.
     """
-    config = {"n_heads": 2, "n_layers": 1, "norm": "pre", "pad": pad, "without": ("norm", "feed_forward")}
-    square = {"wq": 0.0, "wk": 1.0, "wv": 1.0, "wo": 1.0}
-    params = {f"dec0.cross.{name}": size * np.eye(d_model) for name, size in square.items()}
-    params |= {
-        f"{block}.{name}": np.zeros((d_model, d_model))
-        for block in ("enc0.attn", "dec0.self")
-        for name in square
+    batch, n_steps = paths.shape
+    src, params, config = _model(rng, (batch, 4, 1, 2, "pre", n_steps), n_vocab, pad, d_model)
+    # Sources that begin differently: equal ones would have to be followed by the same.
+    src[:, 0] = rng.permutation(np.delete(np.arange(n_vocab), pad))[:batch]
+    params = {
+        name: value / np.sqrt(value.shape[0]) if value.ndim == 2 else value for name, value in params.items()
     }
-    params["table"] = rng.standard_normal((n_vocab, d_model)) / np.sqrt(d_model)
-    params["w_out"] = rng.standard_normal((d_model, n_vocab))
-    src = rng.integers(1, n_vocab, (batch, 4))
-    return np.where(np.arange(4) < rng.integers(1, 5, batch)[:, None], src, pad), params, config
+    before = np.concatenate([np.full((batch, 1), BOS), paths[:, :-1]], axis=1)
+    y, _ = reference.transformer_forward(src, before, params | {"w_out": np.eye(d_model)}, config)
+    logits = rng.standard_normal((batch, n_steps, n_vocab))
+    np.put_along_axis(logits, paths[..., None], 5.0, axis=-1)
+    params["w_out"] = np.linalg.lstsq(y.reshape(-1, d_model), logits.reshape(-1, n_vocab), rcond=None)[0]
+    return src, params, config
 
 
-def _ending(reference, rng, batch, place, pad):
-    """A model and an eos that its last row writes first at `place`, and would not write again at the next place."""
-    while True:
-        src, params, config = _lively(rng, batch, pad)
-        row = reference.greedy_decode(src, params, config, BOS, -1, 6)[-1]
-        eos = int(row[place])
-        if eos not in (*row[:place], row[place + 1], pad) and row[place + 1] != pad:
-            return src, params, config, BOS, eos, 6
+def _paths(rng, batch, pad, n_steps=6, n_vocab=9):
+    """What each row is to write: tokens that all differ, none of them padding."""
+    tokens = np.delete(np.arange(n_vocab), pad)
+    return np.stack([rng.permutation(tokens)[:n_steps] for _ in range(batch)])
 
 
 @pytest.mark.exercise("greedy_decode")
@@ -76,7 +77,9 @@ def _ending(reference, rng, batch, place, pad):
 @pytest.mark.parametrize("pad", [0, 5])
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_a_row_ends_with_eos_and_goes_on_as_padding(submission, reference, rng, place, pad, batch):
-    arguments = _ending(reference, rng, batch, place, pad)
+    paths = _paths(rng, batch, pad)
+    # The last row writes eos at `place`, the others wherever it stands in theirs, if it does.
+    arguments = (*_writer(reference, rng, paths, pad), BOS, int(paths[-1, place]), 6)
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
@@ -103,20 +106,21 @@ def test_what_is_written_goes_on_from_bos(submission, reference, rng, bos, eos):
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
-def _writes_padding(reference, rng, pad):
-    """A model that writes the padding token somewhere before the end, and something else behind it."""
-    while True:
-        src, params, config = _lively(rng, 5, pad)
-        tokens = reference.greedy_decode(src, params, config, BOS, -1, 6)
-        if np.any((tokens[:, :-1] == pad) & (tokens[:, 1:] != pad)):
-            return src, params, config, BOS, -1, 6
-
-
 @pytest.mark.exercise("greedy_decode")
 @pytest.mark.points(1)
 @pytest.mark.parametrize("pad", [0, 5])
 def test_the_padding_token_ends_nothing(submission, reference, rng, pad):
-    arguments = _writes_padding(reference, rng, pad)
+    paths = _paths(rng, 5, pad)
+    paths[np.arange(5), rng.integers(0, 5, 5)] = pad
+    arguments = (*_writer(reference, rng, paths, pad), BOS, -1, 6)
+    expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
+
+
+@pytest.mark.exercise("greedy_decode")
+@pytest.mark.points(1)
+def test_tokens_are_int64_whatever_padding_is(submission, reference, rng):
+    src, params, config = _model(rng, CASES[0])
+    arguments = (src, params, config | {"pad": np.int32(0)}, BOS, 3, 7)
     expect_equal(submission.greedy_decode(*arguments), reference.greedy_decode(*arguments), what="tokens")
 
 
@@ -131,8 +135,9 @@ def test_of_equal_logits_the_first_is_taken(submission, reference, rng):
 
 @pytest.mark.exercise("greedy_decode")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["max_len", "src"])
+@pytest.mark.parametrize("wrong", ["max_len", "one source", "one token"])
 def test_what_cannot_be_decoded_is_refused(submission, rng, wrong):
     src, params, config = _model(rng, CASES[0])
-    src, max_len = (src, 0) if wrong == "max_len" else (src[0], 3)
+    src = {"one source": src[0], "one token": src[0, 0]}.get(wrong, src)
+    max_len = 0 if wrong == "max_len" else 3
     expect_raises(submission.greedy_decode, ValueError, src, params, config, BOS, 3, max_len)

@@ -89,6 +89,15 @@ def test_float32_stays_float32_and_precise(submission, reference, rng, mean):
 
 @pytest.mark.exercise("layer_norm_forward")
 @pytest.mark.points(1)
+def test_an_eps_of_numpy_widens_nothing_in_layer_norm(submission, reference, rng):
+    layer = _narrow(*_layer(rng, (3, 4, 6)))
+    out, _ = submission.layer_norm_forward(*layer, np.float64(1e-3))
+    want, _ = reference.layer_norm_forward(*(value.astype(np.float64) for value in layer), 1e-3)
+    expect_close(out, want, 40 * tolerance.U32 * np.abs(want).max(), what="out", dtype=np.float32)
+
+
+@pytest.mark.exercise("layer_norm_forward")
+@pytest.mark.points(1)
 @pytest.mark.parametrize("wrong", ["gamma of one", "beta of one", "beta of all", "no features", "no axis"])
 def test_what_does_not_fit_is_refused_in_layer_norm(submission, rng, wrong):
     x, gamma, beta = _layer(rng, (2, 3, 5))

@@ -78,6 +78,15 @@ def test_float32_stays_float32_in_rms_norm(submission, reference, rng, mean):
 
 @pytest.mark.exercise("rms_norm_forward")
 @pytest.mark.points(1)
+def test_an_eps_of_numpy_widens_nothing_in_rms_norm(submission, reference, rng):
+    x, gamma = (value.astype(np.float32) for value in _layer(rng, (3, 4, 6)))
+    out, _ = submission.rms_norm_forward(x, gamma, np.float64(1e-3))
+    want, _ = reference.rms_norm_forward(x.astype(np.float64), gamma.astype(np.float64), 1e-3)
+    expect_close(out, want, tolerance.elementwise(want, 20), what="out", dtype=np.float32)
+
+
+@pytest.mark.exercise("rms_norm_forward")
+@pytest.mark.points(1)
 @pytest.mark.parametrize("wrong", ["gamma of one", "gamma of all", "no features", "no axis"])
 def test_what_does_not_fit_is_refused_in_rms_norm(submission, rng, wrong):
     x, gamma = _layer(rng, (2, 3, 5))

@@ -159,11 +159,11 @@ def test_logits_of_a_float32_model_are_float32(submission, reference, rng):
 
 @pytest.mark.exercise("transformer_forward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("wrong", ["src", "tgt", "batch"])
+@pytest.mark.parametrize("wrong", ["src", "tgt", "flat src", "flat tgt", "batch"])
 def test_tokens_that_do_not_fit_are_refused(submission, rng, wrong):
     src, tgt, params, config = _model(rng, CASES[0])
-    src, tgt = src[0] if wrong == "src" else src, tgt[0] if wrong == "tgt" else tgt
-    src = src[:1] if wrong == "batch" else src
+    src = {"src": src[0], "flat src": src[:, 0], "batch": src[:1]}.get(wrong, src)
+    tgt = {"tgt": tgt[0], "flat tgt": tgt[:, 0]}.get(wrong, tgt)
     expect_raises(submission.transformer_forward, ValueError, src, tgt, params, config)
 
 
@@ -206,7 +206,7 @@ def test_gradients_of_a_float32_model_are_float32(submission, reference, rng):
 
 @pytest.mark.exercise("transformer_backward")
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(1, 4, 7), (2, 4, 6)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 4, 7), (2, 4, 6), ()], ids=str)
 def test_the_model_refuses_an_upstream_gradient_of_another_shape(submission, rng, shape):
     _, cache = submission.transformer_forward(*_model(rng, CASES[0]))
     expect_raises(submission.transformer_backward, ValueError, rng.standard_normal(shape), cache)

@@ -509,9 +509,8 @@ def layer_norm_forward(
     ### BEGIN SOLUTION
     if x.ndim < 1 or x.shape[-1] < 1:
         raise ValueError(f"x has shape {x.shape}; layer norm needs at least one feature.")
-    for name, value in (("gamma", gamma), ("beta", beta)):
-        if value.shape != x.shape[-1:]:
-            raise ValueError(f"{name} has shape {value.shape}; x {x.shape} needs {x.shape[-1:]}.")
+    if gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
+        raise ValueError(f"gamma {gamma.shape} and beta {beta.shape} must have the shape {x.shape[-1:]}.")
     centered = x - x.mean(axis=-1, keepdims=True)
     var = (centered**2).mean(axis=-1, keepdims=True)
     rstd = 1 / np.sqrt(var + float(eps))  # a NumPy float64 would widen float32
@@ -1479,7 +1478,7 @@ def encoder_block_forward(
         raise ValueError(f"x has shape {x.shape}; a block needs (batch, seq, d_model).")
     if norm not in ("pre", "post"):
         raise ValueError(f'norm is {norm!r}; it must be "pre" or "post".')
-    cache = {"params": params, "norm": norm, "without": tuple(without), "steps": []}
+    cache = {"params": params, "norm": norm, "without": without, "steps": []}
     for name, kind in (("norm1", "attn"), ("norm2", "ff")):
         if kind == "ff" and "feed_forward" in without:
             continue
@@ -1525,7 +1524,7 @@ def encoder_block_backward(
         Rumelhart et al. 1986, "Learning representations by back-propagating errors", eq. 4 to 7.
     """
     ### BEGIN SOLUTION
-    if dout.shape != tuple(cache["shape"]):
+    if dout.shape != cache["shape"]:
         raise ValueError(f"dout has shape {dout.shape}; out has {cache['shape']}.")
     dx, grads = dout, {}
     for name, kind, norm_cache, branch in reversed(cache["steps"]):
@@ -1750,7 +1749,7 @@ def decoder_block_forward(
         raise ValueError(f"x {x.shape} and memory {memory.shape} must be (batch, seq, d_model).")
     if norm not in ("pre", "post"):
         raise ValueError(f'norm is {norm!r}; it must be "pre" or "post".')
-    cache = {"params": params, "norm": norm, "without": tuple(without), "steps": []}
+    cache = {"params": params, "norm": norm, "without": without, "steps": []}
     for name, kind in (("norm1", "self"), ("norm2", "cross"), ("norm3", "ff")):
         if kind == "ff" and "feed_forward" in without:
             continue
@@ -1797,7 +1796,7 @@ def decoder_block_backward(
         Rumelhart et al. 1986, "Learning representations by back-propagating errors", eq. 4 to 7.
     """
     ### BEGIN SOLUTION
-    if dout.shape != tuple(cache["shape"]):
+    if dout.shape != cache["shape"]:
         raise ValueError(f"dout has shape {dout.shape}; out has {cache['shape']}.")
     dx, dmemory, grads = dout, None, {}
     for name, kind, norm_cache, branch in reversed(cache["steps"]):
@@ -1975,7 +1974,7 @@ def transformer_forward(
     ### BEGIN SOLUTION
     if src.ndim != 2 or tgt.ndim != 2 or len(src) != len(tgt):
         raise ValueError(f"src {src.shape} and tgt {tgt.shape} must be (batch, seq) with the same batch.")
-    n_heads, norm, without = config["n_heads"], config["norm"], tuple(config.get("without", ()))
+    n_heads, norm, without = config["n_heads"], config["norm"], config.get("without", ())
     names = ["table"] * 2 if "table" in params else ["src_table", "tgt_table"]
     lookups, streams = [], []
     for tokens, name in zip((src, tgt), names, strict=True):
@@ -2120,7 +2119,7 @@ def greedy_decode(
     if src.ndim != 2:
         raise ValueError(f"src has shape {src.shape}; it needs (batch, seq).")
     tokens = np.full((len(src), max_len), config["pad"], np.int64)
-    written = np.full((len(src), 1), bos, np.int64)
+    written = np.full((len(src), 1), bos)
     running = np.ones(len(src), bool)
     for t in range(max_len):
         logits, _ = transformer_forward(src, written, params, config)
@@ -2513,6 +2512,8 @@ class _Tensor:
         return self.array.item()
 
     def reshape(self, *shape):
+        if np.any(np.less(shape, -1)):
+            raise RuntimeError(f"invalid shape {shape}: only -1 stands for what is left.")
         return _Tensor(self.array.reshape(*shape))
 
     view = reshape
@@ -2537,10 +2538,15 @@ class _Tensor:
         return _Tensor(exps / exps.sum(axis=dim, keepdims=True))
 
     def tril(self, diagonal=0):
-        return _Tensor(np.tril(self.array, diagonal))
+        return self._triangle(np.tril, diagonal)
 
     def triu(self, diagonal=0):
-        return _Tensor(np.triu(self.array, diagonal))
+        return self._triangle(np.triu, diagonal)
+
+    def _triangle(self, keep, diagonal):
+        if self.array.ndim < 2:
+            raise RuntimeError(f"a triangle needs rows and columns; the shape is {self.shape}.")
+        return _Tensor(keep(self.array, diagonal))
 
     def masked_fill(self, mask, value):
         return _Tensor(np.where(mask.array, self.array.dtype.type(value), self.array))

@@ -194,12 +194,12 @@ _SWITCHES = ("residual", "norm", "feed_forward", "positions")
 
 
 def ablate(config, part):
+    without = tuple(config.get("without", ()))
     if part == "heads":
-        return {"without": (), **config, "n_heads": 1}
+        return config | {"without": without, "n_heads": 1}
     if part not in _SWITCHES:
         raise ValueError(f"{part} is unknown")
-    without = config.get("without", ())
-    return dict(config, without=tuple(without) if part in without else (*without, part))
+    return dict(config, without=without if part in without else (*without, part))
 
 
 def fix_the_transformer(tokens, params, n_heads, pad=0):
