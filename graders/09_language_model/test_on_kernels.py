@@ -36,6 +36,7 @@ def _want(reference, tokens, labels, params, config):
 
 def _expect_step(got, want):
     loss, grads = got
+    expect(type(loss) is float, f"loss is a {type(loss).__name__}; a Python float is expected.")
     expect_close(np.asarray(loss), np.asarray(want[0]), 1e-4 * max(abs(want[0]), 1.0), what="loss")
     expect(isinstance(grads, dict), f"grads is {type(grads).__name__}; it should be a dict.")
     expect(
@@ -82,9 +83,11 @@ def test_loss_and_gradients_of_a_step_on_the_device(submission, reference, rng):
 
 @pytest.mark.exercise("gpt_step_on_kernels")
 @pytest.mark.points(2)
-def test_labels_of_minus_one_do_not_count(submission, reference, rng):
-    tokens, labels, params, config = _gpt(rng, (3, 2, 2, 4, 4, 2, 1, 3))
-    labels[0, 1] = labels[2, 0] = -1
+@pytest.mark.parametrize("places", [[1, 3], [0, 1, 3, 4, 5]], ids=["two do not", "one does"])
+def test_labels_of_minus_one_do_not_count(submission, reference, rng, places):
+    tokens, labels, params, config = _gpt(rng, (3, 2, 2, 4, 4, 1, 1, 3))
+    labels.reshape(-1)[places] = -1
+    labels[1, 0] = 0  # counts as any other token
     step = tokens, labels, params, config
     _expect_step(submission.gpt_step_on_kernels(*step), _want(reference, *step))
 
@@ -125,6 +128,14 @@ def test_the_best_scored_token_again_and_again(submission, reference, rng):
     got = submission.generate_on_kernels(tokens, params, config, n_new)
     _expect_on_device(submission.device_log, n_new)
     expect_equal(got, _greedy(reference, tokens, params, config, n_new).astype(np.int64), what="the tokens")
+
+
+@pytest.mark.exercise("generate_on_kernels")
+@pytest.mark.points(1)
+def test_one_token_may_fill_the_last_place(submission, reference, rng):
+    tokens, params, config = _writer(rng, (3, 3, 4, 31, 8, 2, 1, 5))
+    got = submission.generate_on_kernels(tokens.astype(np.int32), params, config, 1)
+    expect_equal(got, _greedy(reference, tokens, params, config, 1).astype(np.int64), what="the tokens")
 
 
 @pytest.mark.exercise("generate_on_kernels")
