@@ -82,9 +82,11 @@ def test_momentum_refuses_a_share_outside_its_range(submission, momentum):
 
 @pytest.mark.exercise("adam_step")
 @pytest.mark.points(3)
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.8), (0.0, 0.99), (0.9, 0.5)], ids=str)
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.8), (0.0, 0.99), (0.9, 0.5), (0.0, 0.0)], ids=str)
 def test_both_averages_are_carried_and_corrected(submission, reference, rng, betas):
-    _march(submission, reference, rng, "adam_step", [0.1] * 4, betas=betas)
+    # Where no square is remembered, a small gradient after a large one makes a huge step: one step is enough.
+    n_steps = 4 if betas[1] else 1
+    _march(submission, reference, rng, "adam_step", [0.1] * n_steps, betas=betas)
 
 
 @pytest.mark.exercise("adam_step")
