@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 from gradschool.cli.main import main as gradschool
@@ -42,13 +43,19 @@ class Class:
         self.finished: dict[str, tuple[int, bytes]] = {}
         self.faults: list[str] = []
 
-    def start(self) -> int:
-        """Start `gradschool grade` and return its process id."""
+    def start(self, die_at: int = 0) -> int:
+        """Start `gradschool grade` and return its process id.
+
+        Args:
+            die_at: Which of its calls of fsync kills it; 0 for none.
+        """
         pid = os.fork()
         if pid:
             return pid
         status = 70
         try:
+            if die_at:
+                die_at_sync(die_at)
             sys.argv = self.command
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             gradschool()
@@ -58,10 +65,10 @@ class Class:
         finally:
             os._exit(status)
 
-    def next_folder(self) -> Path:
+    def next_record(self) -> Path:
         """Where the next record is going to be written."""
         name = next(name for name in self.students if name not in self.finished)
-        return self.out / name
+        return self.out / name / f"{STAGE}.json"
 
     def look(self) -> None:
         """Hold every record against the rules."""
@@ -81,22 +88,31 @@ class Class:
         self.finished = seen
 
 
+def die_at_sync(number: int) -> None:
+    """Have this process killed in the middle of a write: a watcher may be too slow to see one."""
+    sync, calls = os.fsync, count(1)
+
+    def fsync(handle: int) -> None:
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(handle)
+
+    os.fsync = fsync
+
+
 def moments(rng: random.Random, n: int) -> list[tuple[str, float]]:
-    """When to kill: while it starts (a share of that time), in the middle of a write, or between two."""
+    """When to kill: while it starts (a share of that time), at a write (which one), or between two (seconds)."""
     kinds = rng.choices(("start", "write", "work"), (40, 40, 20), k=n)
-    return [(kind, {"start": 1.0, "write": 0.004, "work": 0.1}[kind] * rng.random()) for kind in kinds]
+    # A record, its pages and their folders are about nine calls of fsync.
+    spans = {"start": 1.0, "write": 9, "work": 0.1}
+    return [(kind, spans[kind] * rng.random()) for kind in kinds]
 
 
-def wait_for(pid: int, kind: str, folder: Path) -> None:
-    """Return when a file is being written or a record is there, or the process is done."""
-    # The hidden name of a file that is being written, or the record itself: a write may be too short to see.
-    awaited = (f".{STAGE}", f"{STAGE}.json") if kind == "write" else (f"{STAGE}.json",)
+def wait_for(pid: int, record: Path | None) -> None:
+    """Return when a record is there, or the process is done."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        names = os.listdir(folder) if folder.is_dir() else []
-        if any(name.startswith(awaited) for name in names):
-            break
-        if is_done(pid):
+        if (record is not None and record.exists()) or is_done(pid):
             return
         time.sleep(0.0002)
 
@@ -136,15 +152,18 @@ def main() -> None:
     tried = Class(pack, submissions, out)
     survivors = n_in_write = n_idle = 0
     startup_s = float("inf")
-    for kind, delay in [("work", 0.0), *moments(rng, int(n_kills) - 1)]:
+    for kind, moment in [("work", 0.0), *moments(rng, int(n_kills) - 1)]:
         started = time.monotonic()
-        pid = tried.start()
-        if kind != "start":
-            wait_for(pid, kind, tried.next_folder())
-            # How long a start takes here, so that early kills are spread over all of it.
-            startup_s = min(startup_s, time.monotonic() - started)
-        time.sleep(delay * startup_s if kind == "start" else delay)
-        n_idle += is_done(pid)
+        pid = tried.start(1 + int(moment) if kind == "write" else 0)
+        if kind == "write":
+            wait_for(pid, None)
+        else:
+            if kind == "work":
+                wait_for(pid, tried.next_record())
+                # How long a start takes here, so that early kills are spread over all of it.
+                startup_s = min(startup_s, time.monotonic() - started)
+            time.sleep(moment * startup_s if kind == "start" else moment)
+            n_idle += is_done(pid)
         os.kill(pid, signal.SIGKILL)
         survivors += bury()
         n_in_write += any(tried.out.glob("*/.*.tmp"))
