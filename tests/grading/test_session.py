@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from gradschool.gpu.jobs import JobResult, KernelJob
+from gradschool.gpu.worker_client import GpuWorker
 from gradschool.grading.fill import reference_functions, reference_kernels
 from gradschool.grading.misconceptions import load_misconceptions
 from gradschool.grading.options import GradeOptions
@@ -185,6 +188,30 @@ def test_a_software_driver_and_the_interpreter_agree(pack: Pack, submit, wgpu_de
             with GradingSession(pack, options=options) as opened:
                 scores.append(opened.grade(student, "00_tiny", folder).score)
         assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize(("factor", "n_lost"), [(1 + 2.0**-12, 0), (1.01, 2)])
+def test_a_device_may_round_and_not_compute_something_else(
+    pack: Pack, submit, wgpu_device, monkeypatch: pytest.MonkeyPatch, factor: float, n_lost: int
+) -> None:
+    run = GpuWorker.run
+
+    def drift(self: GpuWorker, job: KernelJob, buffers: dict[int, np.ndarray], timeout_s: float) -> JobResult:
+        result = run(self, job, buffers, timeout_s)
+        if job.mode == "device":
+            (out,) = pack.stages[0].contracts[job.filename].outputs
+            size = next(binding.logical_bytes for binding in job.bindings if binding.index == out.binding)
+            for after in result.buffers_after:
+                changed = after[out.binding].copy()
+                changed[:size] = (changed[:size].view(np.float32) * np.float32(factor)).view(np.uint8)
+                after[out.binding] = changed
+        return result
+
+    monkeypatch.setattr(GpuWorker, "run", drift)
+    with GradingSession(pack, options=GradeOptions(seed=7)) as opened:
+        found = exercise(opened.grade("ada", "00_tiny", submit("ada")), "scale_shift.wgsl")
+    assert found.max_score - found.score == n_lost
+    assert ("gives other numbers on another device" in found.message) == (n_lost > 0)
 
 
 def test_grading_leaves_no_process_behind(pack: Pack, submit) -> None:
