@@ -50,14 +50,18 @@ class Cell:
             found = _CHECKED.search(self.source)
             return found["id"] if found else None
         if self.role == "solution":
-            names = _functions(self.source)
+            names = top_level_functions(self.source)
             return names[0] if len(names) == 1 else None
         return None
 
 
-@lru_cache(maxsize=1024)  # asked for again and again
-def _functions(source: str) -> tuple[str, ...]:
-    """Names of the functions a cell defines at its top level."""
+@lru_cache(maxsize=4096)  # verify fills the same notebooks thousands of times
+def top_level_functions(source: str) -> tuple[str, ...]:
+    """Return the names of the functions that `source` defines at its top level.
+
+    Raises:
+        SyntaxError: It is no plain Python.
+    """
     return tuple(node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
 
 

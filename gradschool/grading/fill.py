@@ -6,14 +6,12 @@ sources. Put into the notebook that learners receive, each becomes an ordinary s
 
 from __future__ import annotations
 
-import ast
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from gradschool.errors import PackError
-from gradschool.lesson_file import BEGIN_SOLUTION, END_SOLUTION
+from gradschool.lesson_file import BEGIN_SOLUTION, END_SOLUTION, top_level_functions
 from gradschool.pack import Stage
 
 
@@ -76,14 +74,12 @@ def cell_source(cell: Mapping[str, Any]) -> str:
     return source if isinstance(source, str) else "".join(source)
 
 
-@lru_cache(maxsize=4096)  # verify fills the same notebooks thousands of times
 def defined_functions(source: str) -> tuple[str, ...]:
     """Return the names of the top-level functions of `source`; none if it is no plain Python."""
     try:
-        body = ast.parse(source).body
+        return top_level_functions(source)
     except SyntaxError:  # a cell with a magic
         return ()
-    return tuple(node.name for node in body if isinstance(node, ast.FunctionDef))
 
 
 def _set_source(cell: dict[str, Any], source: str) -> None:
