@@ -29,6 +29,13 @@ gs.check("shares_forward")
 
 MISCONCEPTIONS = """
 [[misconception]]
+id = "nothing-accepted"
+exercise = "shares_forward"
+help = "An empty array is accepted."
+old = "if x.size == 0:"
+new = "if False:"
+
+[[misconception]]
 id = "shares-kept-to-itself"
 exercise = "shares_forward"
 help = "The cache lacks the shares."
@@ -48,13 +55,6 @@ exercise = "shares_forward"
 help = "The mean is returned."
 old = "return total,"
 new = "return x.mean(),"
-
-[[misconception]]
-id = "nothing-accepted"
-exercise = "shares_forward"
-help = "An empty array is accepted."
-old = "if x.size == 0:"
-new = "if False:"
 """
 
 X = np.array([1.0, 2.0, 5.0])
